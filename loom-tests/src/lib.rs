@@ -1,0 +1,1 @@
+//! Loom and shuttle tests live in `tests/`; this library is empty.

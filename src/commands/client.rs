@@ -1,0 +1,40 @@
+//! What the server knows of one connection.
+
+use crate::resp::Protocol;
+
+/// The state of a connection that its commands read and change.
+#[derive(Debug)]
+pub struct Client {
+    /// The number of the connection: unique while the server runs, rising.
+    pub id: u64,
+    /// The peer's address, as text; for logs and CLIENT.
+    pub peer: String,
+    /// The name given by CLIENT SETNAME or HELLO; empty when there is none.
+    pub name: Vec<u8>,
+    /// The client library's name, given by CLIENT SETINFO; empty when there is none.
+    pub library_name: Vec<u8>,
+    /// The client library's version, given by CLIENT SETINFO; empty when there is none.
+    pub library_version: Vec<u8>,
+    /// The selected database.
+    pub database: usize,
+    /// The protocol of the replies.
+    pub protocol: Protocol,
+    /// Set when the connection is to be closed once its replies are written.
+    pub close_after_reply: bool,
+}
+
+impl Client {
+    /// A new connection: database 0, RESP2, no name.
+    pub fn new(id: u64, peer: String) -> Client {
+        Client {
+            id,
+            peer,
+            name: Vec::new(),
+            library_name: Vec::new(),
+            library_version: Vec::new(),
+            database: 0,
+            protocol: Protocol::Resp2,
+            close_after_reply: false,
+        }
+    }
+}

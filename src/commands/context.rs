@@ -1,0 +1,93 @@
+//! What a handler works with.
+
+use bytes::Bytes;
+
+use super::client::Client;
+use super::refusal::Refusal;
+use super::state::ServerState;
+use crate::resp::{Args, LARGE_ARG, ReplyBuffer};
+use crate::store::{Database, NewValue, Session, Value};
+
+/// The surroundings of a command while its batch runs: made once per batch.
+pub(super) struct Context<'e> {
+    /// What all workers share.
+    pub(super) state: &'e ServerState,
+    /// The client's selected database.
+    pub(super) database: Database<'e>,
+    /// The batch's pin on the store's memory, renewed between commands and between keys.
+    pub(super) session: Session<'e>,
+    /// The connection that sent the batch.
+    pub(super) client: &'e mut Client,
+    /// The replies.
+    pub(super) out: &'e mut ReplyBuffer,
+    /// What the batch has counted so far.
+    pub(super) counts: Counts,
+}
+
+/// Counted in a batch; added to the worker's statistics at its end.
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    /// Commands whose handlers ran, as Redis counts them.
+    pub(super) commands: u64,
+    /// Error replies.
+    pub(super) errors: u64,
+    /// Keys that a reading command found.
+    pub(super) hits: u64,
+    /// Keys that a reading command did not find.
+    pub(super) misses: u64,
+}
+
+impl Counts {
+    /// Notes whether a reading command found a key.
+    #[inline]
+    pub(super) fn look_up(&mut self, found: bool) {
+        self.hits += u64::from(found);
+        self.misses += u64::from(!found);
+    }
+}
+
+impl Context<'_> {
+    /// Writes an error reply and counts it.
+    #[cold]
+    pub(super) fn refuse(&mut self, refusal: &Refusal<'_>) {
+        self.counts.errors += 1;
+        refusal.write(self.out);
+    }
+
+    /// Writes argument `index` as a bulk string; a large one is passed on without a copy.
+    pub(super) fn echo(&mut self, args: &Args<'_>, index: usize) {
+        match large(args, index) {
+            Some(bytes) => self.out.bulk_large(bytes.clone()),
+            None => self.out.bulk(args.get(index)),
+        }
+    }
+}
+
+/// Argument `index` as a value to store. A large argument has a buffer of its own already, which
+/// becomes the value as it is.
+#[inline]
+pub(super) fn new_value<'a>(args: &Args<'a>, index: usize) -> NewValue<'a> {
+    match large(args, index) {
+        Some(bytes) => NewValue::Shared(bytes.clone()),
+        None => NewValue::Copy(args.get(index)),
+    }
+}
+
+#[inline]
+fn large<'a>(args: &Args<'a>, index: usize) -> Option<&'a Bytes> {
+    // Shorter arguments never have a buffer of their own, and their length is at hand.
+    if args.get(index).len() < LARGE_ARG {
+        return None;
+    }
+    args.owned(index)
+}
+
+/// Writes a stored value as a bulk string.
+#[inline]
+pub(super) fn write_value(out: &mut ReplyBuffer, value: &Value<'_>) {
+    match value {
+        Value::Bytes(bytes) => out.bulk(bytes),
+        Value::Integer(number) => out.bulk_integer(*number),
+        Value::Large(large) => out.bulk_large(large.to_bytes()),
+    }
+}

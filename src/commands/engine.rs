@@ -1,0 +1,296 @@
+//! Runs batches.
+//!
+//! A batch goes by windows of about [`WINDOW_KEYS`] keys, each in three stages: look up the
+//! commands of the window, hash their keys and ask for the keys' slots (which the memory brings
+//! near while the next keys are hashed); ask for the records those slots name; run the handlers in
+//! order, now finding everything in the cache. The hash of a key does not depend on the database,
+//! so a SELECT or a flush inside the window costs the hints and nothing else. A lone command of one
+//! key skips the hints: it would wait for its own memory either way.
+//!
+//! A batch never runs longer than a turn. It stops when the replies pass [`OUTPUT_SOFT_LIMIT`],
+//! when the client is to be closed, and after each piece of a command over more than
+//! [`WINDOW_MAX_KEYS`] keys (module `long`). [`Progress::Flush`] then says where to go on once the
+//! replies are written and other connections have had their turn.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use super::client::Client;
+use super::context::{Context, Counts};
+use super::lookup;
+use super::refusal::Refusal;
+use super::row::{Handler, Row};
+use super::state::ServerState;
+use crate::resp::{Args, Batch, ReplyBuffer};
+use crate::stats::WorkerStats;
+use crate::store::{Key, Local};
+use crate::sync::Arc;
+
+/// Bytes of replies after which a batch stops to have them written. Small enough that a slow reader
+/// holds little memory, large enough that a write is worth its system call many times over.
+pub const OUTPUT_SOFT_LIMIT: usize = 256 * 1024;
+
+/// Keys after which a window ends. Their cache lines are all under way at once; beyond the number a
+/// core can have in flight (10 to 16 today) more gain little, and the first ones must not be pushed
+/// out of the cache before they are used.
+pub(super) const WINDOW_KEYS: usize = 32;
+
+/// Commands after which a window ends, with keys or without.
+const WINDOW_COMMANDS: usize = 64;
+
+/// The most keys of one command that still fits in a window; longer commands go in pieces.
+pub(super) const WINDOW_MAX_KEYS: usize = 64;
+
+/// The least time between two rounds of maintenance by one worker.
+const MAINTENANCE_INTERVAL: Duration = Duration::from_millis(10);
+
+/// Where in a batch to go on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Position {
+    /// The command.
+    pub command: usize,
+    /// Keys of that command that are done; 0 at its start.
+    pub key: usize,
+    /// What those keys add up to, for commands that reply with a count.
+    pub total: i64,
+}
+
+impl Position {
+    /// The start of a command.
+    pub(super) fn at(command: usize) -> Position {
+        Position { command, ..Position::default() }
+    }
+}
+
+/// How a call of [`Engine::execute`] ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Progress {
+    /// All commands of the batch are done.
+    Done,
+    /// Write out the replies there are (there may be none), let other connections have a turn, then
+    /// call again with this position and the same batch and input.
+    Flush(Position),
+    /// Write out the replies, then close the connection. The rest of the batch is void.
+    Close,
+}
+
+/// One worker's means of running commands. Not to be moved to another thread.
+pub struct Engine {
+    state: Arc<ServerState>,
+    local: Local,
+    stats: Arc<WorkerStats>,
+    window: Window,
+    maintained: Instant,
+}
+
+/// The commands of a window and the hashes of their keys; kept for its allocations.
+#[derive(Default)]
+struct Window {
+    commands: Vec<Planned>,
+    hashes: Vec<u64>,
+}
+
+/// A command of the window.
+#[derive(Clone, Copy)]
+struct Planned {
+    /// Its row; nothing when the command is to be refused.
+    row: Option<&'static Row>,
+    /// Where its hashes start.
+    hashes: usize,
+}
+
+impl Engine {
+    /// The engine of worker number `worker`, made on that worker's own thread. Panics when the
+    /// statistics have no stripe of that number.
+    pub fn new(state: Arc<ServerState>, worker: usize) -> Engine {
+        Engine {
+            local: state.keyspace.join(),
+            stats: state.stats.worker(worker).clone(),
+            state,
+            window: Window::default(),
+            maintained: Instant::now(),
+        }
+    }
+
+    /// The worker's statistics, for what is counted outside commands.
+    pub fn stats(&self) -> &WorkerStats {
+        &self.stats
+    }
+
+    /// Runs the commands of `batch` in order from `at` on and appends their replies to `out`, until
+    /// the batch is done or it is time to stop; see [`Progress`]. `input` is what the batch was
+    /// decoded from. Never waits for anything.
+    pub fn execute(
+        &mut self,
+        client: &mut Client,
+        batch: &Batch,
+        input: &[u8],
+        at: Position,
+        out: &mut ReplyBuffer,
+    ) -> Progress {
+        out.protocol = client.protocol;
+        let mut context = Context {
+            state: &self.state,
+            database: self.state.keyspace.database(client.database),
+            session: self.local.pin(),
+            client,
+            out,
+            counts: Counts::default(),
+        };
+        let progress = run(&mut context, &mut self.window, batch, input, at);
+        let counts = context.counts;
+        self.stats.commands_processed.add(counts.commands);
+        self.stats.error_replies.add(counts.errors);
+        self.stats.keyspace_hits.add(counts.hits);
+        self.stats.keyspace_misses.add(counts.misses);
+        progress
+    }
+
+    /// The worker's upkeep: gives garbage back, helps the tables along, samples the command rate.
+    /// To be called before the worker sleeps and about every 100 ms in any case. Cheap when there
+    /// is nothing to do, bounded when there is.
+    pub fn idle(&mut self) {
+        let now = Instant::now();
+        if now.duration_since(self.maintained) < MAINTENANCE_INTERVAL {
+            return;
+        }
+        self.maintained = now;
+        self.state.keyspace.maintain(&self.local);
+        if self.state.stats.sample() {
+            let session = self.local.pin();
+            let used_bytes = self.state.keyspace.report(&session).used_bytes;
+            self.state.note_used_bytes(used_bytes);
+        }
+    }
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine").finish_non_exhaustive()
+    }
+}
+
+/// Runs a batch from `at` on.
+fn run(
+    context: &mut Context<'_>,
+    window: &mut Window,
+    batch: &Batch,
+    input: &[u8],
+    mut at: Position,
+) -> Progress {
+    while at.command < batch.len() {
+        plan(context, window, batch, input, at.command);
+        if window.commands.is_empty() {
+            // What does not fit in a window is a long command.
+            at = super::long::run(context, &batch.args(at.command, input), at);
+            return Progress::Flush(at);
+        }
+        if window.hashes.len() > 1 {
+            for &hash in &window.hashes {
+                context.database.prefetch_record(&context.session, hash);
+            }
+        }
+        for &planned in &window.commands {
+            let args = batch.args(at.command, input);
+            at = Position::at(at.command + 1);
+            run_one(context, planned, &args, &window.hashes);
+            if context.client.close_after_reply {
+                return Progress::Close;
+            }
+            if context.out.len() >= OUTPUT_SOFT_LIMIT && at.command < batch.len() {
+                return Progress::Flush(at);
+            }
+            context.session.renew();
+        }
+    }
+    Progress::Done
+}
+
+/// Fills the window with the commands from number `from` on, hashes their keys and asks for the
+/// keys' slots. Leaves it empty when command `from` is a long one, or has been begun as one.
+#[inline]
+fn plan(context: &Context<'_>, window: &mut Window, batch: &Batch, input: &[u8], from: usize) {
+    window.commands.clear();
+    window.hashes.clear();
+    let until = batch.len().min(from + WINDOW_COMMANDS);
+    let several = until - from > 1;
+    for index in from..until {
+        let args = batch.args(index, input);
+        let row = find(&args);
+        let hashes = window.hashes.len();
+        match row.map(|row| (row.handler, row.keys)) {
+            Some((Handler::OneKey(_), _)) => {
+                let hash = context.state.keyspace.key(args.get(1)).hash;
+                if several {
+                    context.database.prefetch(&context.session, hash);
+                }
+                window.hashes.push(hash);
+            }
+            Some((Handler::EachKey(_), Some(keys))) => {
+                let count = keys.count(args.len());
+                if count > WINDOW_MAX_KEYS {
+                    return;
+                }
+                for number in 0..count {
+                    let hash = context.state.keyspace.key(args.get(keys.position(number))).hash;
+                    context.database.prefetch(&context.session, hash);
+                    window.hashes.push(hash);
+                }
+            }
+            _ => {}
+        }
+        window.commands.push(Planned { row, hashes });
+        if window.hashes.len() >= WINDOW_KEYS {
+            return;
+        }
+    }
+}
+
+/// The row of a command whose arguments fit it.
+#[inline(always)]
+pub(super) fn find(args: &Args<'_>) -> Option<&'static Row> {
+    let mut row = lookup::command(args.name())?;
+    if !row.subcommands.is_empty() && args.len() > 1 {
+        row = lookup::subcommand(row, args.get(1))?;
+    }
+    row.accepts(args.len()).then_some(row)
+}
+
+/// Runs one command of the window.
+#[inline]
+fn run_one(context: &mut Context<'_>, planned: Planned, args: &Args<'_>, hashes: &[u64]) {
+    let Some(row) = planned.row else {
+        return context.refuse(&why_not(args));
+    };
+    context.counts.commands += 1;
+    let outcome = match row.handler {
+        Handler::OneKey(handler) => {
+            let key = Key { bytes: args.get(1), hash: hashes[planned.hashes] };
+            handler(context, args, key)
+        }
+        Handler::Plain(handler) => handler(context, args),
+        Handler::EachKey(key_loop) => {
+            super::long::run_short(context, row, key_loop, args, &hashes[planned.hashes..])
+        }
+        Handler::Container => Err(Refusal::arity(None, row)),
+    };
+    if let Err(refusal) = outcome {
+        context.refuse(&refusal);
+    }
+}
+
+/// Why [`find`] has found nothing.
+#[cold]
+fn why_not<'a>(args: &Args<'a>) -> Refusal<'a> {
+    let Some(row) = lookup::command(args.name()) else {
+        return Refusal::UnknownCommand(*args);
+    };
+    if row.subcommands.is_empty() || args.len() == 1 {
+        return Refusal::arity(None, row);
+    }
+    match lookup::subcommand(row, args.get(1)) {
+        Some(subcommand) => Refusal::arity(Some(row), subcommand),
+        None => Refusal::UnknownSubcommand { container: row.name, name: args.get(1) },
+    }
+}

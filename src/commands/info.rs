@@ -1,0 +1,212 @@
+//! INFO: the state of the server in Redis's fields, one function for each section.
+
+use std::fmt::Write;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::context::Context;
+use super::process;
+use super::row::{Argument, ArgumentKind, Categories, Flags, Handler, Outcome, Row};
+use super::state::COMPATIBLE_VERSION;
+use crate::resp::Args;
+
+pub(super) static ROWS: [Row; 1] = [Row {
+    name: "info",
+    arity: -1,
+    flags: Flags::LOADING.and(Flags::STALE),
+    categories: Categories::DANGEROUS,
+    summary: "Returns the state of the server and its statistics",
+    history: &[("7.0.0", "Takes several sections.")],
+    tips: &["nondeterministic_output", "request_policy:all_shards", "response_policy:special"],
+    arguments: &[Argument::new("section", ArgumentKind::String).optional().multiple()],
+    handler: Handler::Plain(info),
+    ..Row::BASE
+}];
+
+/// A section: its title, which names it in any case, and its fields.
+struct Section {
+    title: &'static str,
+    add: fn(&mut Fields<'_>, &Context<'_>),
+}
+
+/// All sections, in the order they are shown whatever the order they are asked for.
+const SECTIONS: &[Section] = &[
+    Section { title: "Server", add: server },
+    Section { title: "Clients", add: clients },
+    Section { title: "Memory", add: memory },
+    Section { title: "Persistence", add: persistence },
+    Section { title: "Stats", add: stats },
+    Section { title: "Replication", add: replication },
+    Section { title: "CPU", add: processor },
+    Section { title: "Cluster", add: cluster },
+    Section { title: "Keyspace", add: keyspace },
+];
+
+/// Names that stand for all sections.
+const ALL: [&[u8]; 3] = [b"default", b"all", b"everything"];
+
+/// The handler.
+fn info<'a>(context: &mut Context<'_>, args: &Args<'a>) -> Outcome<'a> {
+    let asked = |title: &str| {
+        let is = |word: &[u8]| {
+            word.eq_ignore_ascii_case(title.as_bytes())
+                || ALL.iter().any(|all| word.eq_ignore_ascii_case(all))
+        };
+        args.len() == 1 || args.iter().skip(1).any(is)
+    };
+    let mut text = String::new();
+    for section in SECTIONS.iter().filter(|section| asked(section.title)) {
+        if !text.is_empty() {
+            text.push_str("\r\n");
+        }
+        let mut fields = Fields { text: &mut text };
+        fields.line(format_args!("# {}", section.title));
+        (section.add)(&mut fields, context);
+    }
+    context.out.verbatim("txt", text.as_bytes());
+    Ok(())
+}
+
+/// The text under way.
+struct Fields<'t> {
+    text: &'t mut String,
+}
+
+impl Fields<'_> {
+    fn line(&mut self, line: std::fmt::Arguments<'_>) {
+        // A string takes whatever is written to it.
+        let _ = write!(self.text, "{line}\r\n");
+    }
+
+    fn add(&mut self, name: &str, value: impl std::fmt::Display) {
+        self.line(format_args!("{name}:{value}"));
+    }
+
+    /// Adds a number of bytes, and once more for people.
+    fn add_bytes(&mut self, name: &str, bytes: u64) {
+        self.add(name, bytes);
+        self.line(format_args!("{name}_human:{}", human(bytes)));
+    }
+}
+
+fn server(fields: &mut Fields<'_>, context: &Context<'_>) {
+    let state = context.state;
+    let uptime_seconds = state.started.elapsed().as_secs();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    fields.add("redis_version", COMPATIBLE_VERSION);
+    fields.add("ferrum_version", env!("CARGO_PKG_VERSION"));
+    fields.add("redis_mode", "standalone");
+    fields.add("os", process::system_name());
+    fields.add("arch_bits", usize::BITS);
+    fields.add("process_id", std::process::id());
+    fields.add("run_id", &state.run_id);
+    fields.add("tcp_port", state.config.address.port);
+    fields.add("server_time_usec", now.as_micros());
+    fields.add("uptime_in_seconds", uptime_seconds);
+    fields.add("uptime_in_days", uptime_seconds / (24 * 60 * 60));
+    fields.add("io_threads", state.config.workers());
+}
+
+fn clients(fields: &mut Fields<'_>, context: &Context<'_>) {
+    let state = context.state;
+    fields.add("connected_clients", state.stats.total(|worker| &worker.connected_clients));
+    fields.add("maxclients", state.config.max_clients);
+    fields.add("blocked_clients", 0);
+}
+
+fn memory(fields: &mut Fields<'_>, context: &Context<'_>) {
+    let state = context.state;
+    let report = state.keyspace.report(&context.session);
+    let resident_bytes = process::resident_bytes();
+    fields.add_bytes("used_memory", report.used_bytes);
+    fields.add_bytes("used_memory_rss", resident_bytes);
+    fields.add_bytes("used_memory_peak", state.note_used_bytes(report.used_bytes));
+    fields.add_bytes("total_system_memory", process::system_memory_bytes());
+    fields.add_bytes("maxmemory", 0);
+    fields.add("maxmemory_policy", "noeviction");
+    // Retired records and tables that some reader may still hold; part of used_memory.
+    fields.add("mem_limbo", report.limbo_bytes);
+    let ratio = resident_bytes as f64 / report.used_bytes.max(1) as f64;
+    fields.line(format_args!("mem_fragmentation_ratio:{ratio:.2}"));
+}
+
+fn persistence(fields: &mut Fields<'_>, _: &Context<'_>) {
+    for name in ["loading", "async_loading", "rdb_bgsave_in_progress", "aof_enabled"] {
+        fields.add(name, 0);
+    }
+}
+
+fn stats(fields: &mut Fields<'_>, context: &Context<'_>) {
+    let stats = &context.state.stats;
+    fields.add("total_connections_received", stats.total(|worker| &worker.connections_received));
+    fields.add("total_commands_processed", stats.total(|worker| &worker.commands_processed));
+    fields.add("instantaneous_ops_per_sec", stats.instantaneous_ops_per_sec());
+    fields.add("total_net_input_bytes", stats.total(|worker| &worker.net_input_bytes));
+    fields.add("total_net_output_bytes", stats.total(|worker| &worker.net_output_bytes));
+    fields.add("rejected_connections", stats.total(|worker| &worker.connections_rejected));
+    fields.add("expired_keys", 0);
+    fields.add("evicted_keys", 0);
+    fields.add("keyspace_hits", stats.total(|worker| &worker.keyspace_hits));
+    fields.add("keyspace_misses", stats.total(|worker| &worker.keyspace_misses));
+    fields.add("total_error_replies", stats.total(|worker| &worker.error_replies));
+}
+
+fn replication(fields: &mut Fields<'_>, context: &Context<'_>) {
+    let state = context.state;
+    fields.add("role", "master");
+    fields.add("connected_slaves", 0);
+    fields.add("master_failover_state", "no-failover");
+    fields.add("master_replid", &state.replication_id);
+    fields.add("master_replid2", "0".repeat(40));
+    fields.add("master_repl_offset", 0);
+    fields.add("second_repl_offset", -1);
+    fields.add("repl_backlog_active", 0);
+}
+
+fn processor(fields: &mut Fields<'_>, _: &Context<'_>) {
+    let time = process::processor_time();
+    for (name, seconds) in [
+        ("used_cpu_sys", time.system_seconds),
+        ("used_cpu_user", time.user_seconds),
+        ("used_cpu_sys_children", time.children_system_seconds),
+        ("used_cpu_user_children", time.children_user_seconds),
+    ] {
+        fields.line(format_args!("{name}:{seconds:.6}"));
+    }
+}
+
+fn cluster(fields: &mut Fields<'_>, _: &Context<'_>) {
+    fields.add("cluster_enabled", 0);
+}
+
+fn keyspace(fields: &mut Fields<'_>, context: &Context<'_>) {
+    let state = context.state;
+    for index in 0..state.keyspace.databases() {
+        let keys = state.keyspace.database(index).len(&context.session);
+        if keys > 0 {
+            fields.line(format_args!("db{index}:keys={keys},expires=0,avg_ttl=0"));
+        }
+    }
+}
+
+/// A number of bytes in the largest unit that keeps it above one, as Redis writes it.
+fn human(bytes: u64) -> String {
+    let units = [(40, 'T'), (30, 'G'), (20, 'M'), (10, 'K')];
+    match units.into_iter().find(|(shift, _)| bytes >> shift > 0) {
+        Some((shift, unit)) => format!("{:.2}{unit}", bytes as f64 / (1_u64 << shift) as f64),
+        None => format!("{bytes}B"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::human;
+
+    #[test]
+    fn bytes_for_people() {
+        assert_eq!(human(0), "0B");
+        assert_eq!(human(1023), "1023B");
+        assert_eq!(human(992_056), "968.80K");
+        assert_eq!(human(7_512_064), "7.16M");
+        assert_eq!(human(25_276_063_744), "23.54G");
+    }
+}

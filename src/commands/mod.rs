@@ -1,0 +1,48 @@
+//! Commands: from a decoded batch to its replies.
+//!
+//! A worker owns one [`Engine`] and gives it the batches its connections have decoded. The engine
+//! looks up the [`Row`](row::Row) of each command, hashes and prefetches the keys of a window of
+//! commands, and calls their handlers in order; a handler reads its arguments, works on the store
+//! and writes the reply. What a command is, is one row of data; nothing about it is repeated
+//! elsewhere:
+//!
+//! * `row` says what a row holds, `table` lists all rows, `lookup` finds one by name;
+//! * `string`, `counter`, `keys`, `connection`, `server`, `info` hold rows and handlers by family;
+//!   `hello`, `help`, `config`, `command_info`, `docs`, `key_arguments` are the larger handlers;
+//! * `engine` runs batches, `long` the commands of many keys in pieces;
+//! * `refusal` has every error text, `context` what a handler works with;
+//! * `state` is what all workers share, `client` what one connection keeps.
+//!
+//! Commands on one key are atomic and linearizable, which is the store's work. Commands on several
+//! keys (MGET, MSET, DEL, UNLINK, EXISTS) act on one key after the other: each step is atomic, the
+//! whole is not. Above 64 keys they also let other clients of the worker in between.
+
+mod client;
+mod command_info;
+mod config;
+mod connection;
+mod context;
+mod counter;
+mod docs;
+mod engine;
+mod glob;
+mod hello;
+mod help;
+mod info;
+mod key_arguments;
+mod keys;
+mod long;
+mod lookup;
+mod process;
+mod refusal;
+mod row;
+mod server;
+mod state;
+mod string;
+mod table;
+#[cfg(test)]
+mod tests;
+
+pub use client::Client;
+pub use engine::{Engine, OUTPUT_SOFT_LIMIT, Position, Progress};
+pub use state::{COMPATIBLE_VERSION, ServerState};

@@ -1,0 +1,164 @@
+//! Error replies: every reason to refuse a command, and its text.
+//!
+//! The texts are Redis 7.0's to the byte, since clients and tests match on them. They quote what
+//! the client sent, which may be any bytes: line breaks become spaces when the reply is encoded.
+
+use std::borrow::Cow;
+
+use super::row::Row;
+use crate::resp::{Args, ReplyBuffer};
+
+/// Bytes of a client's text that a reply quotes at most, as in Redis.
+const QUOTE_MAX: usize = 128;
+
+/// Why a command was refused.
+pub(super) enum Refusal<'a> {
+    /// There is no such command.
+    UnknownCommand(Args<'a>),
+    /// The container command has no such subcommand.
+    UnknownSubcommand {
+        /// The container, in lower case.
+        container: &'static str,
+        /// What was asked for.
+        name: &'a [u8],
+    },
+    /// Too few or too many arguments.
+    WrongArity {
+        /// The container command, when it is about a subcommand.
+        container: Option<&'static str>,
+        /// The command or subcommand.
+        name: &'static str,
+    },
+    /// Arguments that do not fit together.
+    Syntax,
+    /// Not a decimal integer of 64 bits: an argument or a stored value.
+    NotAnInteger,
+    /// An integer argument out of the range for it.
+    NotWithin(i64, i64),
+    /// The sum is outside 64 bits.
+    Overflow,
+    /// The negated amount is outside 64 bits.
+    DecrementOverflow,
+    /// The value would be longer than a value can be.
+    ValueTooLong,
+    /// There is no such database.
+    DatabaseOutOfRange,
+    /// HELLO asks for a protocol other than 2 and 3.
+    UnsupportedProtocol,
+    /// HELLO's version is not a number.
+    ProtocolNotANumber,
+    /// HELLO does not know the option or misses its arguments.
+    HelloOption(&'a [u8]),
+    /// No such user, or not this password.
+    WrongPassword,
+    /// A connection's name with a space or a control character.
+    ClientName,
+    /// CLIENT SETINFO does not know the attribute.
+    UnknownAttribute(&'a [u8]),
+    /// CLIENT SETINFO: a value with a space or a control character for this attribute.
+    AttributeValue(&'a [u8]),
+    /// COMMAND GETKEYS: there is no such command.
+    GetKeysUnknownCommand,
+    /// COMMAND GETKEYS: the command has no keys.
+    GetKeysNoKeys,
+    /// COMMAND GETKEYS: the command would be refused for the number of its arguments.
+    GetKeysArity,
+}
+
+impl Refusal<'_> {
+    /// The refusal of `row` for the number of its arguments.
+    pub(super) const fn arity(container: Option<&Row>, row: &Row) -> Refusal<'static> {
+        let container = match container {
+            Some(container) => Some(container.name),
+            None => None,
+        };
+        Refusal::WrongArity { container, name: row.name }
+    }
+
+    /// Writes the error reply.
+    pub(super) fn write(&self, out: &mut ReplyBuffer) {
+        out.error_bytes(&self.text());
+    }
+
+    /// The whole text, with its code.
+    fn text(&self) -> Cow<'static, [u8]> {
+        let fixed = match self {
+            Refusal::UnknownCommand(args) => return unknown_command(args).into(),
+            Refusal::UnknownSubcommand { container, name } => {
+                let try_help = format!("'. Try {} HELP.", container.to_uppercase());
+                let quoted = quote(name, QUOTE_MAX);
+                return join(&[b"ERR unknown subcommand '", quoted, try_help.as_bytes()]);
+            }
+            Refusal::WrongArity { container, name } => {
+                let (container, bar) = container.map_or(("", ""), |container| (container, "|"));
+                let name = format!("{container}{bar}{name}");
+                let start = b"ERR wrong number of arguments for '";
+                return join(&[start, name.as_bytes(), b"' command"]);
+            }
+            Refusal::NotWithin(low, high) => {
+                let text =
+                    format!("ERR value is out of range, value must between {low} and {high}");
+                return text.into_bytes().into();
+            }
+            Refusal::HelloOption(option) => {
+                return join(&[b"ERR Syntax error in HELLO option '", c_text(option), b"'"]);
+            }
+            Refusal::UnknownAttribute(name) => {
+                return join(&[b"ERR Unrecognized option '", c_text(name), b"'"]);
+            }
+            Refusal::AttributeValue(name) => {
+                let reason = b" cannot contain spaces, newlines or special characters.";
+                return join(&[b"ERR ", c_text(name), reason]);
+            }
+            Refusal::Syntax => "ERR syntax error",
+            Refusal::NotAnInteger => "ERR value is not an integer or out of range",
+            Refusal::Overflow => "ERR increment or decrement would overflow",
+            Refusal::DecrementOverflow => "ERR decrement would overflow",
+            Refusal::ValueTooLong => "ERR string exceeds maximum allowed size (proto-max-bulk-len)",
+            Refusal::DatabaseOutOfRange => "ERR DB index is out of range",
+            Refusal::UnsupportedProtocol => "NOPROTO unsupported protocol version",
+            Refusal::ProtocolNotANumber => "ERR Protocol version is not an integer or out of range",
+            Refusal::WrongPassword => {
+                "WRONGPASS invalid username-password pair or user is disabled."
+            }
+            Refusal::ClientName => {
+                "ERR Client names cannot contain spaces, newlines or special characters."
+            }
+            Refusal::GetKeysUnknownCommand => "ERR Invalid command specified",
+            Refusal::GetKeysNoKeys => "ERR The command has no key arguments",
+            Refusal::GetKeysArity => "ERR Invalid number of arguments specified for command",
+        };
+        fixed.as_bytes().into()
+    }
+}
+
+/// The reply to an unknown command: its name and the first of its arguments.
+fn unknown_command(args: &Args<'_>) -> Vec<u8> {
+    let mut quoted = Vec::with_capacity(QUOTE_MAX + 3);
+    for argument in args.iter().skip(1) {
+        if quoted.len() >= QUOTE_MAX {
+            break;
+        }
+        let room = QUOTE_MAX - quoted.len();
+        quoted.push(b'\'');
+        quoted.extend_from_slice(quote(argument, room));
+        quoted.extend_from_slice(b"' ");
+    }
+    let name = quote(args.name(), QUOTE_MAX);
+    [b"ERR unknown command '", name, b"', with args beginning with: ", &quoted].concat()
+}
+
+/// What a C string of at most `limit` bytes would show of `text`.
+fn quote(text: &[u8], limit: usize) -> &[u8] {
+    c_text(&text[..text.len().min(limit)])
+}
+
+/// `text` up to its first NUL, where Redis's formatting stops.
+fn c_text(text: &[u8]) -> &[u8] {
+    let end = text.iter().position(|&byte| byte == 0);
+    &text[..end.unwrap_or(text.len())]
+}
+
+fn join(parts: &[&[u8]]) -> Cow<'static, [u8]> {
+    parts.concat().into()
+}

@@ -1,0 +1,84 @@
+//! What all workers share.
+
+use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+use std::time::Instant;
+
+use crate::config::Config;
+use crate::stats::Registry;
+use crate::store::{Keyspace, KeyspaceOptions};
+use crate::sync::plain::{AtomicU64, Ordering};
+
+/// The Redis version whose behaviour this server follows, which it reports to clients that choose
+/// their features by it.
+pub const COMPATIBLE_VERSION: &str = "7.0.15";
+
+/// The server as its commands see it; one, shared by all workers.
+pub struct ServerState {
+    /// The data.
+    pub keyspace: Keyspace,
+    /// The settings the server runs with.
+    pub config: Config,
+    /// The statistics, one stripe for each worker.
+    pub stats: Registry,
+    /// When the server started.
+    pub started: Instant,
+    /// 40 hexadecimal digits, new in every run.
+    pub run_id: String,
+    /// 40 hexadecimal digits that name the history of the data, for replication.
+    pub replication_id: String,
+    /// The most bytes the data has taken, as far as sampled.
+    peak_bytes: AtomicU64,
+    last_client_id: AtomicU64,
+}
+
+impl ServerState {
+    /// A server with empty databases and `stripes` stripes of statistics: one for each worker, and
+    /// one for any other thread that counts. `config.address` should be the address really bound,
+    /// since INFO shows its port.
+    pub fn new(config: Config, stripes: usize) -> ServerState {
+        let options = KeyspaceOptions { databases: config.databases, ..KeyspaceOptions::default() };
+        ServerState {
+            keyspace: Keyspace::new(options),
+            stats: Registry::new(stripes),
+            config,
+            started: Instant::now(),
+            run_id: random_id(),
+            replication_id: random_id(),
+            peak_bytes: AtomicU64::new(0),
+            last_client_id: AtomicU64::new(0),
+        }
+    }
+
+    /// The number for a new connection: 1, 2, 3 and so on.
+    pub fn next_client_id(&self) -> u64 {
+        // Relaxed: the numbers need only differ.
+        self.last_client_id.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Notes that the data takes `bytes` now; returns the most noted so far.
+    pub(super) fn note_used_bytes(&self, bytes: u64) -> u64 {
+        // Relaxed: a statistic.
+        self.peak_bytes.fetch_max(bytes, Ordering::Relaxed).max(bytes)
+    }
+}
+
+impl fmt::Debug for ServerState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerState")
+            .field("config", &self.config)
+            .field("run_id", &self.run_id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// 40 hexadecimal digits that differ from run to run. Not secret: an identifier.
+fn random_id() -> String {
+    let mut digits = String::new();
+    while digits.len() < 40 {
+        // Each `RandomState` has fresh random keys, which show in the hash of nothing.
+        digits += &format!("{:016x}", RandomState::new().hash_one(()));
+    }
+    digits.truncate(40);
+    digits
+}

@@ -1,0 +1,18 @@
+//! All commands, in the order COMMAND lists them.
+
+use super::row::Row;
+use super::{connection, counter, info, keys, server, string};
+
+/// The rows of each family.
+pub(super) static FAMILIES: [&[Row]; 6] =
+    [&string::ROWS, &counter::ROWS, &keys::ROWS, &connection::ROWS, &server::ROWS, &info::ROWS];
+
+/// Every command, subcommands not counted.
+pub(super) fn rows() -> impl Iterator<Item = &'static Row> + Clone {
+    FAMILIES.iter().copied().flatten()
+}
+
+/// How many commands there are, subcommands not counted.
+pub(super) fn count() -> usize {
+    FAMILIES.iter().map(|family| family.len()).sum()
+}

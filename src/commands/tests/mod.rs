@@ -1,0 +1,92 @@
+//! The engine, driven by encoded bytes.
+
+mod batches;
+mod docs;
+mod many_keys;
+mod recorded;
+mod server_info;
+
+use super::{Client, Engine, Position, Progress, ServerState};
+use crate::config::Config;
+use crate::resp::{Batch, Decoder, Limits, ReplyBuffer};
+use crate::sync::Arc;
+
+/// A server with one worker, and what its replies went through.
+struct Server {
+    state: Arc<ServerState>,
+    engine: Engine,
+}
+
+/// One connection to it.
+struct Connection {
+    client: Client,
+    decoder: Decoder,
+    /// How often the engine stopped for a flush.
+    flushes: usize,
+    /// The most replies in memory at once, in bytes.
+    peak: usize,
+}
+
+impl Server {
+    fn new() -> Server {
+        let state = Arc::new(ServerState::new(Config::default(), 1));
+        Server { engine: Engine::new(state.clone(), 0), state }
+    }
+
+    fn connect(&self) -> Connection {
+        Connection {
+            client: Client::new(7, "127.0.0.1:1".to_owned()),
+            decoder: Decoder::new(Limits::default()),
+            flushes: 0,
+            peak: 0,
+        }
+    }
+
+    /// Runs whole commands, given as sent, in one batch; returns their replies.
+    fn run(&mut self, connection: &mut Connection, input: &[u8]) -> Vec<u8> {
+        let mut batch = Batch::new();
+        let decoded =
+            (connection.decoder).decode(input, &mut batch, usize::MAX).expect("well formed");
+        assert_eq!(decoded.consumed, input.len(), "whole commands");
+        let mut out = ReplyBuffer::new();
+        let mut replies = Vec::new();
+        let mut at = Position::default();
+        loop {
+            let client = &mut connection.client;
+            let progress = self.engine.execute(client, &batch, input, at, &mut out);
+            connection.peak = connection.peak.max(out.len());
+            out.chunks().for_each(|chunk| replies.extend_from_slice(chunk));
+            out.clear();
+            match progress {
+                Progress::Flush(next) => {
+                    assert_ne!(next, at, "no progress");
+                    connection.flushes += 1;
+                    at = next;
+                }
+                Progress::Done | Progress::Close => return replies,
+            }
+        }
+    }
+
+    /// Runs one command of these arguments.
+    fn command(&mut self, connection: &mut Connection, arguments: &[&[u8]]) -> Vec<u8> {
+        self.run(connection, &encode(arguments))
+    }
+
+    /// Runs an inline command; returns the reply as text.
+    fn line(&mut self, connection: &mut Connection, line: &str) -> String {
+        let reply = self.run(connection, format!("{line}\r\n").as_bytes());
+        String::from_utf8(reply).expect("text")
+    }
+}
+
+/// A command as an array of bulk strings.
+fn encode(arguments: &[&[u8]]) -> Vec<u8> {
+    let mut bytes = format!("*{}\r\n", arguments.len()).into_bytes();
+    for argument in arguments {
+        bytes.extend(format!("${}\r\n", argument.len()).bytes());
+        bytes.extend_from_slice(argument);
+        bytes.extend(b"\r\n");
+    }
+    bytes
+}

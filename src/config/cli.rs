@@ -1,0 +1,210 @@
+//! The command line.
+//!
+//! Each flag has the name of the Redis setting where there is one, and no default of its own: a
+//! flag that is not given leaves the [`Config`] it is applied to as it was. So the same flags
+//! can later override what a configuration file says.
+
+use std::ffi::OsString;
+
+use clap::Parser;
+use clap::builder::RangedU64ValueParser;
+use clap::error::ErrorKind;
+
+use super::{Address, Config, IO_THREADS_MAX, LogLevel, parse_memory};
+
+/// The least that the two buffer limits can be (Redis's own bound for both), in bytes.
+const BUFFER_LIMIT_MIN_BYTES: usize = 1 << 20;
+
+/// The most databases (Redis counts them in an int).
+const DATABASES_MAX: u64 = i32::MAX as u64;
+
+/// The longest idle timeout, in seconds (Redis: an int).
+const TIMEOUT_MAX_SECONDS: u64 = i32::MAX as u64;
+
+/// The most clients that can be asked for (Redis: an unsigned 32-bit number).
+const CLIENTS_MAX: u64 = u32::MAX as u64;
+
+#[derive(Debug, Parser)]
+#[command(name = "ferrum-kv", version, about, max_term_width = 100)]
+struct Flags {
+    /// Address to listen on [default: 127.0.0.1:6380]
+    #[arg(long, value_name = "HOST:PORT")]
+    addr: Option<Address>,
+
+    /// Worker threads, at most 128; 0 means one per core [default: 0]
+    #[arg(long, value_name = "N", value_parser = parse_io_threads)]
+    io_threads: Option<usize>,
+
+    /// Most clients connected at once [default: 10000]
+    #[arg(long, value_name = "N", value_parser = counted(1, CLIENTS_MAX))]
+    maxclients: Option<usize>,
+
+    /// What to log: debug, verbose, notice or warning (also trace, info, error); the environment
+    /// variable RUST_LOG overrides it [default: notice]
+    #[arg(long, value_name = "LEVEL")]
+    loglevel: Option<LogLevel>,
+
+    /// Disconnect a client that was silent for so many seconds; 0 means never [default: 0]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(..=TIMEOUT_MAX_SECONDS))]
+    client_timeout: Option<u64>,
+
+    /// Number of databases [default: 16]
+    #[arg(long, value_name = "N", value_parser = counted(1, DATABASES_MAX))]
+    databases: Option<usize>,
+
+    /// Longest argument of a command, at least 1mb [default: 512mb]
+    #[arg(long, value_name = "BYTES", value_parser = parse_buffer_limit)]
+    proto_max_bulk_len: Option<usize>,
+
+    /// Longest unfinished command, at least 1mb [default: 1gb]
+    #[arg(long, value_name = "BYTES", value_parser = parse_buffer_limit)]
+    client_query_buffer_limit: Option<usize>,
+}
+
+/// What the command line asks for.
+#[derive(Debug)]
+pub enum Request {
+    /// Run a server with these settings.
+    Serve(Box<Config>),
+    /// Print this text (help or version) and end well.
+    Show(String),
+}
+
+/// Reads the command line; `arguments` begins with the program's name.
+///
+/// # Errors
+/// One line for the operator when an argument is unknown or has a value it cannot have.
+pub fn parse<A: Into<OsString> + Clone>(
+    arguments: impl IntoIterator<Item = A>,
+) -> Result<Request, String> {
+    match Flags::try_parse_from(arguments) {
+        Ok(flags) => {
+            let mut config = Config::default();
+            flags.apply(&mut config);
+            Ok(Request::Serve(Box::new(config)))
+        }
+        Err(error) => match error.kind() {
+            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+                Ok(Request::Show(error.to_string()))
+            }
+            // The first line says what is wrong; the rest repeats the usage.
+            _ => {
+                let text = error.to_string();
+                let line = text.lines().next().unwrap_or_default();
+                let line = line.strip_prefix("error: ").unwrap_or(line);
+                Err(format!("{line} (--help shows the options)"))
+            }
+        },
+    }
+}
+
+impl Flags {
+    /// Puts every flag that was given into `config`.
+    fn apply(self, config: &mut Config) {
+        fn put<T>(target: &mut T, given: Option<T>) {
+            if let Some(value) = given {
+                *target = value;
+            }
+        }
+        put(&mut config.address, self.addr);
+        put(&mut config.io_threads, self.io_threads);
+        put(&mut config.max_clients, self.maxclients);
+        put(&mut config.log_level, self.loglevel);
+        put(&mut config.client_timeout_seconds, self.client_timeout);
+        put(&mut config.databases, self.databases);
+        put(&mut config.proto_max_bulk_len_bytes, self.proto_max_bulk_len);
+        put(&mut config.client_query_buffer_limit_bytes, self.client_query_buffer_limit);
+    }
+}
+
+/// Accepts a whole number within bounds, both included.
+fn counted(least: u64, most: u64) -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(least..=most)
+}
+
+fn parse_io_threads(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(threads) if threads <= IO_THREADS_MAX => Ok(threads),
+        Ok(_) => Err(format!("at most {IO_THREADS_MAX} worker threads")),
+        Err(_) => Err("expected a whole number, 0 for one per core".to_owned()),
+    }
+}
+
+fn parse_buffer_limit(text: &str) -> Result<usize, String> {
+    match parse_memory(text)? {
+        bytes if bytes < BUFFER_LIMIT_MIN_BYTES => Err("at least 1mb".to_owned()),
+        bytes => Ok(bytes),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(arguments: &[&str]) -> Result<Config, String> {
+        let arguments = [&["ferrum-kv"], arguments].concat();
+        match parse(arguments)? {
+            Request::Serve(config) => Ok(*config),
+            Request::Show(text) => Err(text),
+        }
+    }
+
+    #[test]
+    fn no_flags_mean_the_defaults() {
+        assert_eq!(config(&[]), Ok(Config::default()));
+    }
+
+    #[test]
+    fn each_flag_reaches_its_setting() {
+        let config = config(&[
+            "--addr=[::1]:7000",
+            "--io-threads=3",
+            "--maxclients=50",
+            "--loglevel=warning",
+            "--client-timeout=9",
+            "--databases=2",
+            "--proto-max-bulk-len=2mb",
+            "--client-query-buffer-limit=3mb",
+        ]);
+        let expected = Config {
+            address: Address { host: "::1".to_owned(), port: 7000 },
+            io_threads: 3,
+            max_clients: 50,
+            log_level: LogLevel::Warning,
+            client_timeout_seconds: 9,
+            databases: 2,
+            proto_max_bulk_len_bytes: 2 << 20,
+            client_query_buffer_limit_bytes: 3 << 20,
+        };
+        assert_eq!(config, Ok(expected));
+    }
+
+    #[test]
+    fn a_value_out_of_range_is_one_clear_line() {
+        let error = config(&["--io-threads", "129"]).unwrap_err();
+        assert_eq!(
+            error,
+            "invalid value '129' for '--io-threads <N>': at most 128 worker threads \
+             (--help shows the options)"
+        );
+        for arguments in [
+            ["--maxclients", "0"],
+            ["--databases", "0"],
+            ["--proto-max-bulk-len", "1kb"],
+            ["--addr", "nonsense"],
+            ["--loglevel", "loud"],
+            ["--client-timeout", "-1"],
+            ["--no-such-flag", "1"],
+        ] {
+            let error = config(&arguments).unwrap_err();
+            assert!(!error.contains('\n'), "{error}");
+        }
+    }
+
+    #[test]
+    fn help_and_version_are_texts_to_show() {
+        assert!(config(&["--help"]).unwrap_err().contains("--io-threads"));
+        let version = config(&["--version"]).unwrap_err();
+        assert_eq!(version.trim(), concat!("ferrum-kv ", env!("CARGO_PKG_VERSION")));
+    }
+}

@@ -1,0 +1,233 @@
+//! The settings of a server, as plain data.
+//!
+//! [`Config`] is what the rest of the server reads; where the values came from (the command line in
+//! [`cli`], defaults) is no concern of its readers. The values of a `Config` made here have
+//! been checked; whoever changes one afterwards keeps within the ranges given beside the fields.
+//! Units are part of the names.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::str::FromStr;
+
+use crate::error::Error;
+
+#[cfg(not(any(loom, shuttle)))]
+pub mod cli;
+mod units;
+
+pub use units::parse_memory;
+
+/// The most workers that can be asked for. Far beyond the cores of today's machines, and small
+/// enough that a slip of the finger does not start a million threads.
+pub const IO_THREADS_MAX: usize = 128;
+
+/// All settings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Where to listen.
+    pub address: Address,
+    /// Worker threads, each with its own event loop: 1 to [`IO_THREADS_MAX`], or 0 for one per core.
+    pub io_threads: usize,
+    /// The most clients connected at once, at least 1.
+    pub max_clients: usize,
+    /// What is logged.
+    pub log_level: LogLevel,
+    /// A client silent for so long is disconnected; 0 means never.
+    pub client_timeout_seconds: u64,
+    /// Databases that SELECT can choose, at least 1.
+    pub databases: usize,
+    /// The longest single argument of a command.
+    pub proto_max_bulk_len_bytes: usize,
+    /// The longest command that is received only in part.
+    pub client_query_buffer_limit_bytes: usize,
+}
+
+impl Config {
+    /// The number of workers to start: what was asked for, or one per core this process may use,
+    /// and never more than [`IO_THREADS_MAX`].
+    pub fn workers(&self) -> usize {
+        let wanted = match self.io_threads {
+            // The count fails only where the platform cannot tell; one worker always serves.
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            wanted => wanted,
+        };
+        wanted.clamp(1, IO_THREADS_MAX)
+    }
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            address: Address { host: "127.0.0.1".to_owned(), port: 6380 },
+            io_threads: 0,
+            // The rest are Redis's defaults.
+            max_clients: 10_000,
+            log_level: LogLevel::Notice,
+            client_timeout_seconds: 0,
+            databases: 16,
+            proto_max_bulk_len_bytes: 512 << 20,
+            client_query_buffer_limit_bytes: 1 << 30,
+        }
+    }
+}
+
+/// A place to listen: a host name or IP address, and a port. Port 0 lets the operating system
+/// choose one. Written `HOST:PORT`, an IPv6 address in brackets: `[::1]:6380`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Address {
+    /// Host name or IP address, without brackets.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+}
+
+impl Address {
+    /// The socket address to bind: the first one the host name stands for. Asks the system's
+    /// resolver when the host is a name, which may take seconds.
+    ///
+    /// # Errors
+    /// [`Error::Resolve`] when the name has no address.
+    pub fn resolve(&self) -> Result<SocketAddr, Error> {
+        let failed = |source| Error::Resolve { address: self.to_string(), source };
+        let mut found = (self.host.as_str(), self.port).to_socket_addrs().map_err(failed)?;
+        found.next().ok_or_else(|| failed(std::io::Error::other("the name has no address")))
+    }
+}
+
+impl FromStr for Address {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Address, String> {
+        let expected = || "expected HOST:PORT, such as 127.0.0.1:6380".to_owned();
+        let (host, port) = text.rsplit_once(':').ok_or_else(expected)?;
+        let port = port
+            .parse()
+            .map_err(|_| format!("the port '{port}' is not a number from 0 to 65535"))?;
+        let host = match host.strip_prefix('[').and_then(|h| h.strip_suffix(']')) {
+            Some(bracketed) => match bracketed.parse() {
+                Ok(IpAddr::V6(_)) => bracketed,
+                _ => return Err(format!("'{bracketed}' is not an IPv6 address")),
+            },
+            None if host.is_empty() || host.contains([':', '[', ']']) => return Err(expected()),
+            None => host,
+        };
+        Ok(Address { host: host.to_owned(), port })
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
+    }
+}
+
+/// How much is logged, from most to least. The names of Redis's `loglevel` and those common
+/// elsewhere are both understood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogLevel {
+    /// Everything.
+    Trace,
+    /// Redis's most talkative level.
+    Debug,
+    /// Redis's second level; connections that come and go.
+    Verbose,
+    /// What an operator wants to know; the default. Also called `info`.
+    Notice,
+    /// What an operator should look into.
+    Warning,
+    /// Only what went wrong.
+    Error,
+}
+
+impl LogLevel {
+    /// Each level and its name, from most to least.
+    const NAMES: [(&str, LogLevel); 7] = [
+        ("trace", LogLevel::Trace),
+        ("debug", LogLevel::Debug),
+        ("verbose", LogLevel::Verbose),
+        ("notice", LogLevel::Notice),
+        ("info", LogLevel::Notice),
+        ("warning", LogLevel::Warning),
+        ("error", LogLevel::Error),
+    ];
+
+    /// The name, as CONFIG GET shows it.
+    pub fn name(self) -> &'static str {
+        let row = LogLevel::NAMES.iter().find(|(_, level)| *level == self);
+        row.map_or("notice", |(name, _)| name)
+    }
+
+    /// The least severe level of the `log` crate that is written out.
+    pub fn filter(self) -> log::LevelFilter {
+        match self {
+            LogLevel::Trace => log::LevelFilter::Trace,
+            LogLevel::Debug | LogLevel::Verbose => log::LevelFilter::Debug,
+            LogLevel::Notice => log::LevelFilter::Info,
+            LogLevel::Warning => log::LevelFilter::Warn,
+            LogLevel::Error => log::LevelFilter::Error,
+        }
+    }
+}
+
+impl FromStr for LogLevel {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<LogLevel, String> {
+        let row = LogLevel::NAMES.iter().find(|(name, _)| name.eq_ignore_ascii_case(text));
+        row.map(|(_, level)| *level).ok_or_else(|| {
+            let names = LogLevel::NAMES.map(|(name, _)| name);
+            format!("expected one of {}", names.join(", "))
+        })
+    }
+}
+
+impl fmt::Display for LogLevel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(text: &str) -> Result<Address, String> {
+        text.parse()
+    }
+
+    #[test]
+    fn an_address_is_a_host_and_a_port() {
+        let parsed = address("localhost:0").unwrap();
+        assert_eq!((parsed.host.as_str(), parsed.port), ("localhost", 0));
+        let parsed = address("[::1]:6380").unwrap();
+        assert_eq!((parsed.host.as_str(), parsed.port), ("::1", 6380));
+        assert_eq!(parsed.to_string(), "[::1]:6380");
+        assert!(parsed.resolve().unwrap().is_ipv6());
+    }
+
+    #[test]
+    fn a_bad_address_is_refused() {
+        for text in ["", "6380", ":6380", "::1:6380", "[::1:6380", "[1.2.3.4]:1", "h:65536", "h:x"]
+        {
+            assert!(address(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn log_levels_go_by_both_sets_of_names() {
+        assert_eq!("INFO".parse(), Ok(LogLevel::Notice));
+        assert_eq!("verbose".parse(), Ok(LogLevel::Verbose));
+        assert_eq!(LogLevel::Notice.name(), "notice");
+        assert!("loud".parse::<LogLevel>().is_err());
+    }
+
+    #[test]
+    fn zero_threads_means_one_per_core() {
+        let config = Config::default();
+        assert!((1..=IO_THREADS_MAX).contains(&config.workers()));
+    }
+}

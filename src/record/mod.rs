@@ -1,0 +1,79 @@
+//! The record: one allocation that holds a key, its value and what the table must know of both.
+//!
+//! ```text
+//! 0        8        16       24       28       32
+//! | hash   | version| access | key    | value  | payload        | key bytes | value bytes |
+//! |        |        |        | length | length | (Int, Large)   |           | (Inline)    |
+//! |        |        |        | + kind |        |                |           |             |
+//! ```
+//!
+//! A record is built by one thread ([`OwnedRecord`]), published by one compare-and-swap of a slot
+//! word, and immutable from then on, but for two words made for it: the counter of an integer
+//! record ([`CounterWord`]) and the access word. It is reached through [`RecordRef`], which lives no
+//! longer than the epoch pin under which its pointer was loaded, and freed by [`retire`] after it
+//! has been unlinked.
+//!
+//! Kinds:
+//! * `Inline`: the value's bytes follow the key's.
+//! * `Integer`: a canonical decimal within ±2^62, kept as a word that INCR changes in place.
+//! * `Large`: a handle to a shared buffer (values that arrived in their own buffer, values that
+//!   APPEND grows).
+//! * `Absent`: the named absence of a key whose record was too large to keep for its name.
+#![allow(unsafe_code)]
+
+mod append;
+mod counter;
+mod layout;
+mod owned;
+mod pool;
+mod value;
+
+pub use append::{AppendBuffer, AppendHandle, Claim, ClaimError};
+pub use counter::{Added, CounterWord, fits_in_place, parse_canonical};
+pub use layout::{Header, Kind, MAX_LENGTH, RecordRef};
+pub use owned::OwnedRecord;
+pub use pool::{allocated_bytes, count_bytes, live_records};
+pub use value::{Large, LargeValue, NewValue, Value};
+
+use crate::sync::epoch::Guard;
+
+/// A key with its hash, computed once for a request.
+#[derive(Clone, Copy, Debug)]
+pub struct Key<'k> {
+    /// The key, any bytes.
+    pub bytes: &'k [u8],
+    /// Its keyed hash.
+    pub hash: u64,
+}
+
+/// Frees a record once nobody who may have seen it is pinned.
+///
+/// # Safety
+/// * `record` was published and has been unlinked by the calling thread: it is in no slot that a
+///   later pin can reach.
+/// * It is retired once.
+pub unsafe fn retire(guard: &Guard<'_>, record: *mut Header) {
+    // SAFETY: the record is alive until the deferred free; the caller holds the pin.
+    let size = unsafe { RecordRef::from_raw(record) }.allocated_size();
+    let record = SendPointer(record);
+    // SAFETY: unreachable for later pins and retired once, as the caller vouches; `release` may run
+    // on any thread since a record holds nothing bound to one.
+    unsafe {
+        guard.defer(size, move || {
+            let record = record;
+            owned::release(record.0);
+        });
+    }
+}
+
+/// A record's pointer on its way to the thread that frees it.
+struct SendPointer(*mut Header);
+
+/// Frees a record at once.
+///
+/// # Safety
+/// No other thread can reach `record`, and it is freed once.
+pub unsafe fn release_now(record: *mut Header) {
+    // SAFETY: the caller's promise.
+    unsafe { owned::release(record) };
+}

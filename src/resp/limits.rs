@@ -1,0 +1,44 @@
+//! Bounds on what one client may ask for.
+
+use super::batch::MAX_SPAN;
+
+/// The highest limit on a command's length, so that 32 bits
+/// reach every argument.
+const MAX_COMMAND: usize = 1 << 31;
+/// Bounds on what one client may ask for. Values beyond what the decoder can address (2 GiB) are
+/// lowered to that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Longest bulk argument, in bytes (`proto-max-bulk-len`).
+    pub max_bulk_len: usize,
+    /// Most arguments of one command, its name included.
+    pub max_args: usize,
+    /// Longest inline command and longest header line, in bytes without its line end.
+    pub max_inline: usize,
+    /// Longest command in all, in bytes as sent (`client-query-buffer-limit`). Unlike Redis,
+    /// large arguments count too: this bounds a connection's memory.
+    pub max_command: usize,
+}
+
+impl Default for Limits {
+    /// Redis's defaults: 512 MiB, 1,048,576 arguments, 64 KiB, 1 GiB.
+    fn default() -> Self {
+        Self {
+            max_bulk_len: 512 << 20,
+            max_args: 1024 * 1024,
+            max_inline: 64 * 1024,
+            max_command: 1 << 30,
+        }
+    }
+}
+
+impl Limits {
+    /// The same limits, lowered to what the decoder can address.
+    pub(super) fn addressable(self) -> Self {
+        Self {
+            max_bulk_len: self.max_bulk_len.min(MAX_SPAN),
+            max_command: self.max_command.min(MAX_COMMAND),
+            ..self
+        }
+    }
+}

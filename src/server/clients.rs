@@ -1,0 +1,160 @@
+//! The connections of one worker, as the worker sees them.
+//!
+//! Each connection shares one [`Presence`] with its worker: when it was last active, and what the
+//! worker wants it to do. The worker walks the presences on its tick, so that an idle timeout or a
+//! shutdown needs no timer and no channel per connection. All of it stays on the worker's thread.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::task::{Context, Waker};
+
+/// What a worker tells a connection to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Order {
+    /// Serve the client.
+    Serve,
+    /// Answer what the client has sent so far, then close.
+    Finish,
+    /// Close now.
+    Drop,
+}
+
+/// What a connection and its worker share.
+#[derive(Debug)]
+pub(super) struct Presence {
+    last_active: Cell<u64>,
+    order: Cell<Order>,
+    waker: RefCell<Option<Waker>>,
+}
+
+impl Presence {
+    /// The connection saw its client do something, at this tick of the worker.
+    pub(super) fn touch(&self, tick: u64) {
+        self.last_active.set(tick);
+    }
+
+    /// What the connection is to do.
+    pub(super) fn order(&self) -> Order {
+        self.order.get()
+    }
+
+    /// To be called by the connection whenever it is about to wait: a later order wakes it.
+    pub(super) fn waits(&self, cx: &Context<'_>) {
+        let mut waker = self.waker.borrow_mut();
+        // A task's waker stays the same, so this clones once in a connection's life.
+        if !waker.as_ref().is_some_and(|known| known.will_wake(cx.waker())) {
+            *waker = Some(cx.waker().clone());
+        }
+    }
+
+    fn give_order(&self, order: Order) {
+        self.order.set(order);
+        if let Some(waker) = self.waker.borrow().as_ref() {
+            waker.wake_by_ref();
+        }
+    }
+}
+
+/// The connections of one worker.
+#[derive(Debug, Default)]
+pub(super) struct Clients {
+    places: Vec<Option<Rc<Presence>>>,
+    free: Vec<usize>,
+    /// Where the next look for idle clients begins.
+    next_look: usize,
+}
+
+/// The place of a connection among the [`Clients`].
+#[derive(Debug)]
+pub(super) struct Place(usize);
+
+impl Clients {
+    /// Enters a connection that was active at `tick`.
+    pub(super) fn enter(&mut self, tick: u64) -> (Place, Rc<Presence>) {
+        let presence = Rc::new(Presence {
+            last_active: Cell::new(tick),
+            order: Cell::new(Order::Serve),
+            waker: RefCell::new(None),
+        });
+        let index = self.free.pop().unwrap_or_else(|| {
+            self.places.push(None);
+            self.places.len() - 1
+        });
+        self.places[index] = Some(Rc::clone(&presence));
+        (Place(index), presence)
+    }
+
+    /// Forgets a connection.
+    pub(super) fn leave(&mut self, place: Place) {
+        self.places[place.0] = None;
+        self.free.push(place.0);
+    }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.places.len() - self.free.len()
+    }
+
+    /// Gives one order to all.
+    pub(super) fn order_all(&self, order: Order) {
+        for presence in self.places.iter().flatten() {
+            presence.give_order(order);
+        }
+    }
+
+    /// Drops the connections that were not active since `oldest` among the next `count` places.
+    /// Returns how many it dropped.
+    pub(super) fn drop_idle(&mut self, oldest: u64, count: usize) -> usize {
+        let mut dropped = 0;
+        for _ in 0..count.min(self.places.len()) {
+            self.next_look = (self.next_look + 1) % self.places.len();
+            if let Some(presence) = &self.places[self.next_look]
+                && presence.last_active.get() < oldest
+                && presence.order.get() != Order::Drop
+            {
+                presence.give_order(Order::Drop);
+                dropped += 1;
+            }
+        }
+        dropped
+    }
+
+    /// How many places there are, empty ones included.
+    pub(super) fn places(&self) -> usize {
+        self.places.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_used_again() {
+        let mut clients = Clients::default();
+        let (first, _) = clients.enter(0);
+        let (_second, _) = clients.enter(0);
+        clients.leave(first);
+        assert_eq!(clients.len(), 1);
+        let (_third, _) = clients.enter(0);
+        assert_eq!((clients.len(), clients.places()), (2, 2));
+    }
+
+    #[test]
+    fn only_the_idle_are_dropped_and_each_look_goes_on_where_the_last_ended() {
+        let mut clients = Clients::default();
+        let presences: Vec<_> = (0..6).map(|tick| clients.enter(tick).1).collect();
+        let dropped = clients.drop_idle(3, 3) + clients.drop_idle(3, 3);
+        assert_eq!(dropped, 3);
+        let orders: Vec<_> = presences.iter().map(|p| p.order()).collect();
+        assert_eq!(orders[..3], [Order::Drop; 3]);
+        assert_eq!(orders[3..], [Order::Serve; 3]);
+        presences[3].touch(9);
+        assert_eq!(clients.drop_idle(4, 6), 0);
+    }
+
+    #[test]
+    fn looking_among_nobody_is_harmless() {
+        assert_eq!(Clients::default().drop_idle(1, 100), 0);
+    }
+}

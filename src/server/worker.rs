@@ -1,0 +1,220 @@
+//! A worker: one thread, one event loop, one engine, its share of the connections.
+//!
+//! All that belongs to a worker stays on its thread, in cells without locks; a request never
+//! crosses to another thread. Only two things come from outside: connections and the word to stop,
+//! through one channel. On a tick, ten times a second, the worker does what no request pays for:
+//! the engine's maintenance and the search for idle clients.
+
+use std::cell::{Cell, RefCell, RefMut};
+use std::net::{SocketAddr, TcpStream as StdTcpStream};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::time::Duration;
+
+use log::{debug, error, warn};
+use tokio::net::TcpStream;
+use tokio::runtime::LocalRuntime;
+use tokio::sync::Notify;
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+use super::clients::{Clients, Order, Place, Presence};
+use super::connection::Connection;
+use super::desk::{Desk, DeskPool};
+use super::load::Share;
+use crate::commands::{Client, Engine, ServerState};
+use crate::resp::Limits;
+use crate::stats::WorkerStats;
+use crate::sync::Arc;
+
+/// Time between two ticks. Also the grain of the idle timeout; Redis's `hz 10`.
+const TICK: Duration = Duration::from_millis(1_000 / TICKS_PER_SECOND);
+const TICKS_PER_SECOND: u64 = 10;
+
+/// At each tick a tenth of the connections are looked at for the idle timeout, but at least so
+/// many: each once a second, as in Redis.
+const IDLE_LOOKS_MIN: usize = 64;
+
+/// How long a stopping worker waits for clients that do not take their replies.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// The most arguments of one command, its name included (Redis's limit).
+const ARGUMENTS_MAX: usize = 1024 * 1024;
+
+/// The longest inline command, in bytes (Redis's limit).
+const INLINE_MAX_BYTES: usize = 64 * 1024;
+
+/// A new connection on its way to its worker.
+#[derive(Debug)]
+pub(super) struct Arrival {
+    /// The socket, already non-blocking.
+    pub(super) stream: StdTcpStream,
+    /// The client's address.
+    pub(super) peer: SocketAddr,
+    /// The number of the connection, unique in this process.
+    pub(super) id: u64,
+    /// Its part of the worker's load.
+    pub(super) share: Share,
+}
+
+/// One worker, as its connections see it.
+#[derive(Debug)]
+pub(super) struct Worker {
+    state: Arc<ServerState>,
+    stats: Arc<WorkerStats>,
+    limits: Limits,
+    engine: RefCell<Engine>,
+    desks: RefCell<DeskPool>,
+    clients: RefCell<Clients>,
+    /// Ticks since the start: the worker's clock.
+    now: Cell<u64>,
+    /// Told when the last connection has left.
+    emptied: Notify,
+}
+
+/// Runs worker `index` on this thread until `arrivals` ends, then answers what its clients have
+/// sent and returns.
+pub(super) fn run(
+    state: Arc<ServerState>,
+    index: usize,
+    runtime: &LocalRuntime,
+    arrivals: UnboundedReceiver<Arrival>,
+) {
+    let config = &state.config;
+    let limits = Limits {
+        max_bulk_len: config.proto_max_bulk_len_bytes,
+        max_args: ARGUMENTS_MAX,
+        max_inline: INLINE_MAX_BYTES,
+        max_command: config.client_query_buffer_limit_bytes,
+    };
+    let worker = Rc::new(Worker {
+        stats: Arc::clone(state.stats.worker(index)),
+        limits,
+        engine: RefCell::new(Engine::new(Arc::clone(&state), index)),
+        desks: RefCell::default(),
+        clients: RefCell::default(),
+        now: Cell::new(0),
+        emptied: Notify::new(),
+        state,
+    });
+    runtime.block_on(async {
+        worker.serve(arrivals).await;
+        worker.finish().await;
+    });
+}
+
+impl Worker {
+    /// Takes in connections and ticks, until no more connections can come.
+    async fn serve(self: &Rc<Worker>, mut arrivals: UnboundedReceiver<Arrival>) {
+        let mut ticks = interval(TICK);
+        // After a delay go on at the usual pace: ticks that were missed need no making up.
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                arrival = arrivals.recv() => match arrival {
+                    Some(arrival) => self.admit(arrival),
+                    None => return,
+                },
+                _ = ticks.tick() => self.tick(),
+            }
+        }
+    }
+
+    fn admit(self: &Rc<Worker>, arrival: Arrival) {
+        let Arrival { stream, peer, id, share } = arrival;
+        self.stats.connections_received.add(1);
+        // Fails only when the event loop is out of memory or watches.
+        let stream = match TcpStream::from_std(stream) {
+            Ok(stream) => stream,
+            Err(error) => {
+                warn!("cannot watch the connection of {peer}: {error}");
+                return;
+            }
+        };
+        debug!("client {id}: connected from {peer}");
+        let client = Client::new(id, peer.to_string());
+        let connection = Connection::new(Rc::clone(self), stream, client, share);
+        tokio::task::spawn_local(connection.serve());
+    }
+
+    fn tick(&self) {
+        self.now.set(self.now.get() + 1);
+        // A bug in maintenance must not end the worker and its connections.
+        if catch_unwind(AssertUnwindSafe(|| self.engine().idle())).is_err() {
+            error!("the maintenance of a worker failed by a panic");
+        }
+        self.state.stats.sample();
+        let timeout_seconds = self.state.config.client_timeout_seconds;
+        if timeout_seconds > 0 {
+            self.drop_idle(timeout_seconds.saturating_mul(TICKS_PER_SECOND));
+        }
+    }
+
+    fn drop_idle(&self, timeout_ticks: u64) {
+        let Some(oldest) = self.now.get().checked_sub(timeout_ticks) else {
+            return;
+        };
+        let mut clients = self.clients.borrow_mut();
+        let looks = clients.places().div_ceil(TICKS_PER_SECOND as usize);
+        let dropped = clients.drop_idle(oldest, looks.max(IDLE_LOOKS_MIN));
+        if dropped > 0 {
+            debug!("{dropped} idle clients disconnected");
+        }
+    }
+
+    /// Lets every connection answer what it has received, and waits for them.
+    async fn finish(&self) {
+        self.clients.borrow().order_all(Order::Finish);
+        if timeout(GRACE, self.emptied()).await.is_err() {
+            let left = self.clients.borrow().len();
+            warn!("{left} clients did not take their replies in time and are dropped");
+        }
+    }
+
+    async fn emptied(&self) {
+        while self.clients.borrow().len() > 0 {
+            self.emptied.notified().await;
+        }
+    }
+
+    /// Enters a connection among the clients; it is active now.
+    pub(super) fn enter(&self) -> (Place, Rc<Presence>) {
+        self.stats.connected_clients.add(1);
+        self.clients.borrow_mut().enter(self.now())
+    }
+
+    /// Forgets a connection.
+    pub(super) fn leave(&self, place: Place) {
+        self.stats.connected_clients.sub(1);
+        let mut clients = self.clients.borrow_mut();
+        clients.leave(place);
+        if clients.len() == 0 {
+            self.emptied.notify_one();
+        }
+    }
+
+    pub(super) fn engine(&self) -> RefMut<'_, Engine> {
+        self.engine.borrow_mut()
+    }
+
+    pub(super) fn take_desk(&self) -> Box<Desk> {
+        self.desks.borrow_mut().take()
+    }
+
+    pub(super) fn give_back_desk(&self, desk: Box<Desk>) {
+        self.desks.borrow_mut().give_back(desk);
+    }
+
+    pub(super) fn stats(&self) -> &WorkerStats {
+        &self.stats
+    }
+
+    pub(super) fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// The tick it is.
+    pub(super) fn now(&self) -> u64 {
+        self.now.get()
+    }
+}

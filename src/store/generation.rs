@@ -1,0 +1,174 @@
+//! Generations: what a database points at, and how an old one goes.
+//!
+//! A generation is a table. It is made at the first use of its database, published by
+//! compare-and-swap, and unlinked by FLUSHDB's swap, which is the flush's linearization point. It is
+//! freed after a grace period. Freeing millions of records takes seconds, so the epoch callback only
+//! hands the generation to the *reaper*, a thread that does nothing else.
+#![allow(unsafe_code)]
+
+use crate::sync::atomic::{AtomicPtr, Ordering};
+use crate::sync::epoch::{Collector, Guard};
+use crate::table::{Table, TableOptions};
+use std::ptr::null_mut;
+
+/// The databases.
+pub(super) struct Generations {
+    slots: Box<[AtomicPtr<Table>]>,
+    options: TableOptions,
+    collector: Collector,
+    reaper: Reaper,
+}
+
+impl Generations {
+    pub(super) fn new(count: usize, options: TableOptions, collector: Collector) -> Self {
+        let slots = (0..count).map(|_| AtomicPtr::new(null_mut())).collect();
+        Self { slots, options, collector, reaper: Reaper::new() }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// The present generation of a database, if it was ever written to.
+    #[inline]
+    pub(super) fn current<'g>(&self, index: usize, _guard: &'g Guard<'_>) -> Option<&'g Table> {
+        // Acquire, with the release in `obtain`: the table is whole.
+        let table = self.slots[index].load(Ordering::Acquire);
+        // SAFETY: loaded under the pin; unlinked generations are freed after a grace period.
+        unsafe { table.as_ref() }
+    }
+
+    /// The present generation, made if there is none.
+    #[inline]
+    pub(super) fn obtain<'g>(&self, index: usize, guard: &'g Guard<'_>) -> &'g Table {
+        loop {
+            match self.current(index, guard) {
+                Some(table) => return table,
+                None => self.create(index),
+            }
+        }
+    }
+
+    #[cold]
+    fn create(&self, index: usize) {
+        let table = Box::into_raw(Box::new(Table::new(self.options, self.collector.clone())));
+        // Release: whoever loads the pointer sees the table whole.
+        let won = self.slots[index].compare_exchange(
+            null_mut(),
+            table,
+            Ordering::Release,
+            Ordering::Relaxed,
+        );
+        if won.is_err() {
+            // SAFETY: made here and never shared.
+            drop(unsafe { Box::from_raw(table) });
+        }
+    }
+
+    /// Empties a database.
+    pub(super) fn flush(&self, index: usize, guard: &Guard<'_>) {
+        // Acquire: whoever made the table did so before us.
+        let table = self.slots[index].swap(null_mut(), Ordering::AcqRel);
+        if table.is_null() {
+            return;
+        }
+        let old = Unlinked(table, self.reaper.handle());
+        // SAFETY: the swap has taken the generation from everybody who pins later, and gave it to us
+        // alone.
+        unsafe { guard.defer(0, move || old.reap()) };
+    }
+}
+
+impl Drop for Generations {
+    fn drop(&mut self) {
+        #[cfg(any(loom, shuttle))]
+        if std::thread::panicking() {
+            return;
+        }
+        for slot in &self.slots {
+            // Relaxed: nobody else is left.
+            let table = slot.load(Ordering::Relaxed);
+            if !table.is_null() {
+                // SAFETY: made by Box::into_raw, and nobody else is left.
+                drop(unsafe { Box::from_raw(table) });
+            }
+        }
+    }
+}
+
+/// A generation that nobody can reach any more.
+struct Unlinked(*mut Table, ReaperHandle);
+
+// SAFETY: a table is Send; the pointer is the only one left.
+unsafe impl Send for Unlinked {}
+
+impl Unlinked {
+    fn reap(self) {
+        let Self(table, reaper) = self;
+        // SAFETY: made by Box::into_raw, unreachable, and taken once.
+        reaper.free(unsafe { Box::from_raw(table) });
+    }
+}
+
+#[cfg(not(any(loom, shuttle)))]
+mod reaper {
+    use super::Table;
+    use crate::sync::mpsc::{Sender, channel};
+
+    /// The thread that frees generations; it ends when the last handle goes.
+    pub(in crate::store) struct Reaper(Option<Sender<Box<Table>>>);
+
+    #[derive(Clone)]
+    pub(in crate::store) struct ReaperHandle(Option<Sender<Box<Table>>>);
+
+    impl Reaper {
+        pub(in crate::store) fn new() -> Self {
+            let (sender, receiver) = channel::<Box<Table>>();
+            let thread = std::thread::Builder::new()
+                .name("ferrum-reaper".into())
+                .spawn(move || receiver.into_iter().for_each(drop));
+            // Without a thread generations are freed where they are unlinked: slower, not wrong.
+            Self(thread.is_ok().then_some(sender))
+        }
+
+        pub(in crate::store) fn handle(&self) -> ReaperHandle {
+            ReaperHandle(self.0.clone())
+        }
+    }
+
+    impl ReaperHandle {
+        pub(in crate::store) fn free(&self, table: Box<Table>) {
+            if let Some(sender) = &self.0 {
+                // A closed channel gives the table back, which drops it here.
+                let _ = sender.send(table);
+            }
+        }
+    }
+}
+
+#[cfg(any(loom, shuttle))]
+mod reaper {
+    use super::Table;
+
+    /// Models free at once.
+    pub(in crate::store) struct Reaper;
+    pub(in crate::store) struct ReaperHandle;
+
+    impl Reaper {
+        pub(in crate::store) fn new() -> Self {
+            Self
+        }
+
+        pub(in crate::store) fn handle(&self) -> ReaperHandle {
+            ReaperHandle
+        }
+    }
+
+    impl ReaperHandle {
+        pub(in crate::store) fn free(&self, table: Box<Table>) {
+            drop(table);
+        }
+    }
+}
+
+use reaper::{Reaper, ReaperHandle};

@@ -1,0 +1,65 @@
+//! The floor that names atomics, threads and the epoch collector, so that every floor above can be
+//! run on real hardware, under loom (every interleaving of a small model) and under shuttle (random
+//! schedules of the real table) from the same source.
+//!
+//! * [`atomic`]: the words of the lock-free protocols. Loom and shuttle see every access.
+//! * [`plain`]: standard atomics in every build, for counters and statistics that no protocol
+//!   depends on. Model checkers do not see them, which keeps models small.
+//! * [`epoch`]: pin, retire, collect. crossbeam-epoch on hardware, a checked stand-in elsewhere.
+#![allow(unsafe_code)]
+
+#[cfg(not(any(loom, shuttle)))]
+#[path = "epoch_crossbeam.rs"]
+pub mod epoch;
+#[cfg(any(loom, shuttle))]
+#[path = "epoch_model.rs"]
+pub mod epoch;
+
+pub mod stripe;
+
+pub use std::sync::{Arc, Mutex, OnceLock, PoisonError, mpsc};
+
+/// Standard atomics in every build: statistics, identifiers, flags outside any protocol.
+pub mod plain {
+    pub use std::sync::atomic::{
+        AtomicBool, AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering,
+    };
+}
+
+pub use plain::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+
+/// The atomics of the protocols: the model checker's own under loom and shuttle.
+pub mod atomic {
+    #[cfg(loom)]
+    pub use loom::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering, fence};
+    #[cfg(shuttle)]
+    pub use shuttle::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering, fence};
+    #[cfg(not(any(loom, shuttle)))]
+    pub use std::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering, fence};
+}
+
+/// Tells the processor (or the model checker) that this thread waits for another one's step.
+#[inline]
+pub fn spin_loop() {
+    #[cfg(loom)]
+    loom::thread::yield_now();
+    #[cfg(shuttle)]
+    shuttle::hint::spin_loop();
+    #[cfg(not(any(loom, shuttle)))]
+    std::hint::spin_loop();
+}
+
+/// Asks for the cache line at `address` to be brought near for a read. Only a hint: it never
+/// faults, whatever the address, and does nothing on processors we have no instruction for.
+#[inline(always)]
+pub fn prefetch_read<T>(address: *const T) {
+    #[cfg(all(target_arch = "x86_64", not(any(loom, shuttle, miri))))]
+    // SAFETY: PREFETCHT0 is architecturally a hint; it performs no access that could fault or be
+    // observed, for any address.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(address.cast());
+    }
+    #[cfg(not(all(target_arch = "x86_64", not(any(loom, shuttle, miri)))))]
+    let _ = address;
+}

@@ -1,0 +1,258 @@
+//! Mutations: one loop that finds a key's authoritative slot, asks what to do, and publishes it.
+
+use super::Table;
+use super::array::{Array, Probe};
+use super::migrate::Moving;
+use super::slot::{Word, tag_of};
+use crate::record::{self, Header, Key, OwnedRecord, RecordRef};
+use crate::sync::atomic::Ordering;
+use crate::sync::epoch::Guard;
+use crate::sync::plain;
+use std::ptr::null_mut;
+
+/// A removed record of at most this size stays in its slot as its key's named absence; of a larger
+/// one only the key is kept, so that a deleted value's memory really goes.
+const KEEP_DEAD_BYTES: usize = 128;
+
+/// What to do with a key, given what it holds.
+pub enum Decision<R> {
+    /// Leave it as it is.
+    Keep(R),
+    /// Publish this record as its value.
+    Put(OwnedRecord, R),
+    /// Make it absent. The number is the version of the absence, if a record must be made for it.
+    Remove(u64, R),
+    /// Look again: what was seen is about to change.
+    Again,
+}
+
+/// Where a mutation takes place.
+#[derive(Clone, Copy)]
+struct Place<'g> {
+    array: &'g Array,
+    /// The array that may still be moving into this one.
+    before: Option<&'g Array>,
+}
+
+/// A slot, what it holds, and the tag of its key.
+struct Target<'g> {
+    place: Place<'g>,
+    index: usize,
+    word: Word,
+    /// The present record, `None` for an absent key.
+    current: Option<RecordRef<'g>>,
+}
+
+impl Table {
+    /// Changes one key. `decide` is told the present record and says what to do; it is called again,
+    /// with what is there then, whenever another thread's change comes first, so it must have no
+    /// effect of its own that a later call does not undo.
+    ///
+    /// A decision that builds on an integer's value takes it from `RecordRef::settled_value`.
+    pub fn update<'g, R>(
+        &self,
+        key: Key<'_>,
+        guard: &'g Guard<'_>,
+        mut decide: impl FnMut(Option<RecordRef<'g>>) -> Decision<R>,
+    ) -> R {
+        let mut helped = false;
+        loop {
+            let place = self.place(key.hash, guard, &mut helped);
+            // SAFETY: the array was reached under the pin 'g.
+            let target = match unsafe { place.array.probe(key, self.local(key.hash)) } {
+                // A migration has begun since: `place` will follow it.
+                Probe::Onward => continue,
+                Probe::Found { word, .. } if word.is_frozen() => continue,
+                Probe::Found { index, word, record } => {
+                    // SAFETY: loaded under the pin.
+                    let current = unsafe { word.is_live() }.then_some(record);
+                    Target { place, index, word, current }
+                }
+                Probe::End { index } => Target { place, index, word: Word::EMPTY, current: None },
+            };
+            match decide(target.current) {
+                Decision::Again => {}
+                Decision::Keep(result) => return result,
+                Decision::Put(record, result) => {
+                    if self.put(&target, record, key, guard) {
+                        return result;
+                    }
+                }
+                Decision::Remove(version, result) => {
+                    if self.remove(&target, version, key, guard) {
+                        return result;
+                    }
+                }
+            }
+        }
+    }
+
+    /// The array where a key may be changed: the key's chain in every array before it is decided.
+    fn place<'g>(&self, hash: u64, guard: &'g Guard<'_>, helped: &mut bool) -> Place<'g> {
+        let root = self.segment(hash);
+        let array = loop {
+            match self.root(hash, guard) {
+                Some(array) => break array,
+                None => self.create_root(hash),
+            }
+        };
+        // SAFETY: reached under the pin 'g.
+        if unsafe { array.migration() }.is_none() {
+            return Place { array, before: None };
+        }
+        let Some(mut moving) = self.moving(root, guard) else {
+            // Completed in this very moment: the root is a new array with no migration.
+            return self.place(hash, guard, helped);
+        };
+        if !*helped {
+            *helped = true;
+            let _ = self.step(root, &moving, guard);
+        }
+        loop {
+            moving.evacuate(guard, self.local(hash));
+            // SAFETY: reached under the pin 'g.
+            let target = unsafe { moving.migration.target() };
+            // SAFETY: as above.
+            let Some(migration) = (unsafe { target.migration() }) else {
+                return Place { array: target, before: Some(moving.array) };
+            };
+            // The root we loaded is stale: its migration is complete and the next one has begun.
+            moving = Moving { pointer: null_mut(), array: target, migration, ..moving };
+        }
+    }
+
+    /// Gives a segment its first array.
+    #[cold]
+    fn create_root(&self, hash: u64) {
+        let index = self.segment_index(hash);
+        // First sizes differ between segments, by up to half, so that segments filled at the same
+        // rate do not all grow at the same moment.
+        let slots = self.options.first_slots;
+        let slots = slots + slots / 8 * (index % 4);
+        let array = Box::into_raw(Array::boxed(slots));
+        // Release: whoever loads the root sees the array whole.
+        let won = self.segments[index].compare_exchange(
+            null_mut(),
+            array,
+            Ordering::Release,
+            Ordering::Relaxed,
+        );
+        if won.is_err() {
+            // SAFETY: made here and never shared.
+            drop(unsafe { Box::from_raw(array) });
+        }
+    }
+
+    /// Publishes `record` in the target slot. False if another thread changed the slot first, or the
+    /// array takes no more keys.
+    fn put(
+        &self,
+        target: &Target<'_>,
+        record: OwnedRecord,
+        key: Key<'_>,
+        guard: &Guard<'_>,
+    ) -> bool {
+        let array = target.place.array;
+        let claims = target.word.is_empty();
+        if claims && !array.admit(target.place.before) {
+            self.make_room(key.hash, target.place, guard);
+            return false;
+        }
+        freeze_counter(target.current);
+        let pointer = record.into_raw();
+        let new = Word::live(pointer, tag_of(key.hash));
+        if array.slot(target.index).publish(target.word, new).is_err() {
+            if claims {
+                array.retract();
+            }
+            // SAFETY: the record was not published: it is still ours alone.
+            drop(unsafe { OwnedRecord::from_raw(pointer) });
+            return false;
+        }
+        if target.current.is_none() {
+            self.live.add(1);
+            if !claims {
+                array.count_revived();
+            }
+        }
+        retire_old(target.word.pointer(), guard);
+        true
+    }
+
+    /// Makes the target's key absent. False if another thread changed the slot first.
+    fn remove(&self, target: &Target<'_>, version: u64, key: Key<'_>, guard: &Guard<'_>) -> bool {
+        // An absent key stays as it is.
+        let Some(current) = target.current else {
+            return true;
+        };
+        let array = target.place.array;
+        let slot = array.slot(target.index);
+        freeze_counter(target.current);
+        let keep = current.large().is_none() && current.record_size() <= KEEP_DEAD_BYTES;
+        if keep {
+            if slot.publish(target.word, target.word.dead()).is_err() {
+                return false;
+            }
+        } else {
+            let absent = OwnedRecord::absent(key, version).into_raw();
+            let word = Word::live(absent, tag_of(key.hash));
+            if slot.publish(target.word, word).is_err() {
+                // SAFETY: not published: still ours alone.
+                drop(unsafe { OwnedRecord::from_raw(absent) });
+                return false;
+            }
+            retire_old(current.as_ptr(), guard);
+        }
+        self.live.add(-1);
+        array.count_dead();
+        if target.place.before.is_none() && array.is_mostly_dead() {
+            self.begin_migration(array);
+        }
+        true
+    }
+
+    /// An array takes no more keys: completes the migration into it, or begins one out of it.
+    #[cold]
+    fn make_room<'g>(&self, hash: u64, place: Place<'g>, guard: &'g Guard<'_>) {
+        match place.before {
+            None => self.begin_migration(place.array),
+            Some(before) => {
+                let root = self.segment(hash);
+                // Bounded by the chunks of `before`; each turn moves one or finds all done.
+                while let Some(moving) = self.moving(root, guard) {
+                    if !std::ptr::eq(moving.array, before) || self.step(root, &moving, guard) {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Publishes a successor for a root array, unless it has one.
+    #[cold]
+    fn begin_migration(&self, array: &Array) {
+        let slots = array.successor_slots(self.options.first_slots);
+        // Counted first: whoever completes it counts down.
+        self.migrating.fetch_add(1, plain::Ordering::Relaxed);
+        if array.begin(Array::boxed(slots)).is_err() {
+            self.migrating.fetch_sub(1, plain::Ordering::Relaxed);
+        }
+    }
+}
+
+/// The FREEZE rule: whoever is about to unlink an integer stops its counter first.
+fn freeze_counter(current: Option<RecordRef<'_>>) {
+    if let Some(counter) = current.and_then(RecordRef::counter) {
+        let _ = counter.freeze();
+    }
+}
+
+/// Retires what a successful publication has unlinked.
+fn retire_old(record: *mut Header, guard: &Guard<'_>) {
+    if !record.is_null() {
+        // SAFETY: unlinked by this thread's successful compare-and-swap of the only slot that held
+        // it: a record stands in two arrays only while its old slot is not MOVED, and then nobody
+        // changes the new one.
+        unsafe { record::retire(guard, record) };
+    }
+}
