@@ -54,19 +54,11 @@ impl<'s> Database<'s> {
         self.generations.obtain(self.index, &session.guard)
     }
 
-    /// First step of a batched look-up.
+    /// Brings near what operations on keys with these hashes will read; some 32 at a time.
     #[inline]
-    pub fn prefetch(&self, session: &Session<'_>, hash: u64) {
+    pub fn prefetch(&self, session: &Session<'_>, hashes: &[u64]) {
         if let Some(table) = self.current(session) {
-            table.prefetch(hash, &session.guard);
-        }
-    }
-
-    /// Second step of a batched look-up, some time after the first.
-    #[inline]
-    pub fn prefetch_record(&self, session: &Session<'_>, hash: u64) {
-        if let Some(table) = self.current(session) {
-            table.prefetch_record(hash, &session.guard);
+            table.prefetch(hashes, &session.guard);
         }
     }
 

@@ -141,17 +141,29 @@ impl Table {
         unsafe { root.as_ref() }
     }
 
-    /// First step of a batched look-up: asks for the slots where the key will be sought.
-    #[inline]
-    pub fn prefetch(&self, hash: u64, guard: &Guard<'_>) {
-        if let Some(array) = self.root(hash, guard) {
-            prefetch_read(array.home_address(self.local(hash)));
+    /// Brings near what the next operations on these hashes will read, so that the memory latencies of
+    /// different keys overlap. In three rounds, each of which needs what the one before asked for:
+    /// the segments' arrays, the home lines in them, the records those promise. (Measured with 2
+    /// million keys: without the first round a third of a batch's time is spent waiting in the second.)
+    pub fn prefetch(&self, hashes: &[u64], guard: &Guard<'_>) {
+        for &hash in hashes {
+            if let Some(array) = self.root(hash, guard) {
+                prefetch_read(array);
+            }
+        }
+        for &hash in hashes {
+            if let Some(array) = self.root(hash, guard) {
+                prefetch_read(array.home_address(self.local(hash)));
+            }
+        }
+        for &hash in hashes {
+            self.prefetch_record(hash, guard);
         }
     }
 
-    /// Second step: asks for the record that the slots promise.
+    /// Asks for the record that a hash's home line promises.
     #[inline]
-    pub fn prefetch_record(&self, hash: u64, guard: &Guard<'_>) {
+    fn prefetch_record(&self, hash: u64, guard: &Guard<'_>) {
         let Some(array) = self.root(hash, guard) else {
             return;
         };
