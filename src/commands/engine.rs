@@ -86,6 +86,8 @@ pub struct Engine {
     stats: Arc<WorkerStats>,
     window: Window,
     maintained: Instant,
+    /// Commands processed at that time, to tell a busy worker from an idle one.
+    commands_at_idle: u64,
 }
 
 /// The commands of a window and the hashes of their keys; kept for its allocations.
@@ -114,6 +116,7 @@ impl Engine {
             state,
             window: Window::default(),
             maintained: Instant::now(),
+            commands_at_idle: 0,
         }
     }
 
@@ -160,7 +163,10 @@ impl Engine {
             return;
         }
         self.maintained = now;
-        self.state.keyspace.maintain(&self.local);
+        let commands = self.stats.commands_processed.get();
+        let busy = commands != self.commands_at_idle;
+        self.commands_at_idle = commands;
+        self.state.keyspace.maintain(&self.local, busy);
         if self.state.stats.sample() {
             let session = self.local.pin();
             let used_bytes = self.state.keyspace.report(&session).used_bytes;

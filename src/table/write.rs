@@ -134,10 +134,10 @@ impl Table {
     #[cold]
     fn create_root(&self, hash: u64) {
         let index = self.segment_index(hash);
-        // First sizes differ between segments, by up to half, so that segments filled at the same
+        // First sizes differ between segments, by up to a third, so that segments filled at the same
         // rate do not all grow at the same moment.
         let slots = self.options.first_slots;
-        let slots = slots + slots / 8 * (index % 4);
+        let slots = slots + slots / 8 * (index % 3);
         let array = Box::into_raw(Array::boxed(slots));
         // Release: whoever loads the root sees the array whole.
         let won = self.segments[index].compare_exchange(
