@@ -220,7 +220,8 @@ fn run(
     Progress::Done
 }
 
-/// Fills the window with the commands from number `from` on and hashes their keys. Leaves it empty when command `from` is a long one, or has been begun as one.
+/// Fills the window with the commands from number `from` on and hashes their keys. Leaves it empty
+/// when command `from` is a long one, or has been begun as one.
 #[inline]
 fn plan(context: &Context<'_>, window: &mut Window, batch: &Batch, input: &[u8], from: usize) {
     window.commands.clear();

@@ -1,8 +1,8 @@
 //! Listening, accepting, and handing connections to workers.
 //!
 //! The acceptor runs on the main thread, beside the signals, and sleeps unless a client
-//! connects. It gives each connection to the worker that has the fewest, once and for all; from then
-//! on the connection never leaves that worker's thread.
+//! connects. It gives each connection to the worker that has the fewest, once and for all; from
+//! then on the connection never leaves that worker's thread.
 
 use std::io::{self, ErrorKind, Write};
 use std::net::{SocketAddr, TcpListener as StdTcpListener, TcpStream};

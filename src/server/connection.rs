@@ -394,8 +394,8 @@ impl Connection {
     }
 }
 
-/// Fills `slices` with the first replies, at most about a turn's worth of bytes: a single write of a
-/// large value could copy as much as the socket's buffer takes and the client reads meanwhile.
+/// Fills `slices` with the first replies, at most about a turn's worth of bytes: a single write of
+/// a large value could copy as much as the socket's buffer takes and the client reads meanwhile.
 /// Returns how many it filled.
 fn fill_slices<'a>(replies: &'a ReplyBuffer, slices: &mut [IoSlice<'a>]) -> usize {
     let mut filled = 0;

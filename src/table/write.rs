@@ -14,9 +14,9 @@ use std::ptr::null_mut;
 /// one only the key is kept, so that a deleted value's memory really goes.
 const KEEP_DEAD_BYTES: usize = 128;
 
-/// Chunks that a mutation of a migrating segment moves. With 2 a migration ends after inserts into 1/64
-/// of the array's slots, long before the next one can begin, and the old array's memory goes soon; 50
-/// inserts that all meet one take some 0.2 ms.
+/// Chunks that a mutation of a migrating segment moves. With 2 a migration ends after inserts into
+/// 1/64 of the array's slots, long before the next one can begin, and the old array's memory goes
+/// soon; 50 inserts that all meet one take some 0.2 ms.
 const PACE: usize = 2;
 
 /// What to do with a key, given what it holds.
@@ -49,9 +49,9 @@ struct Target<'g> {
 }
 
 impl Table {
-    /// Changes one key. `decide` is told the present record and says what to do; it is called again,
-    /// with what is there then, whenever another thread's change comes first, so it must have no
-    /// effect of its own that a later call does not undo.
+    /// Changes one key. `decide` is told the present record and says what to do; it is called
+    /// again, with what is there then, whenever another thread's change comes first, so it must
+    /// have no effect of its own that a later call does not undo.
     ///
     /// A decision that builds on an integer's value takes it from `RecordRef::settled_value`.
     pub fn update<'g, R>(
@@ -134,8 +134,8 @@ impl Table {
     #[cold]
     fn create_root(&self, hash: u64) {
         let index = self.segment_index(hash);
-        // First sizes differ between segments, by up to a third, so that segments filled at the same
-        // rate do not all grow at the same moment.
+        // First sizes differ between segments, by up to a third, so that segments filled at the
+        // same rate do not all grow at the same moment.
         let slots = self.options.first_slots;
         let slots = slots + slots / 8 * (index % 3);
         let array = Box::into_raw(Array::boxed(slots));
@@ -152,8 +152,8 @@ impl Table {
         }
     }
 
-    /// Publishes `record` in the target slot. False if another thread changed the slot first, or the
-    /// array takes no more keys.
+    /// Publishes `record` in the target slot. False if another thread changed the slot first, or
+    /// the array takes no more keys.
     fn put(
         &self,
         target: &Target<'_>,
