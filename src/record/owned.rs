@@ -146,12 +146,20 @@ pub(super) unsafe fn release(pointer: *mut Header) {
     #[cfg(any(loom, shuttle))]
     {
         // SAFETY: the header is alive; models keep freed records so that a late touch is seen.
-        let freed = unsafe { &(*pointer).freed };
-        assert!(!freed.swap(true, crate::sync::Ordering::SeqCst), "a record was freed twice");
-        pool::count_model_free();
-        let _ = (kind, size);
+        unsafe { (*pointer).freed.store(true, crate::sync::Ordering::SeqCst) };
+        // SAFETY: buried once, since a second release fails in `from_raw` above.
+        crate::sync::graveyard::bury(move || unsafe { dispose(pointer, kind, size) });
     }
     #[cfg(not(any(loom, shuttle)))]
+    // SAFETY: the caller's promise, and the record's own kind and size.
+    unsafe {
+        dispose(pointer, kind, size);
+    }
+}
+
+/// # Safety
+/// As [`release`]; `kind` and `size` are the record's.
+unsafe fn dispose(pointer: *mut Header, kind: Kind, size: usize) {
     // SAFETY: the payload is initialised for its kind and dropped once; the block was allocated
     // with this size.
     unsafe {

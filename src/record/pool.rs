@@ -45,12 +45,6 @@ pub fn count_bytes(delta: i64) {
     ALLOCATED.add(delta);
 }
 
-/// A model's record has been freed: it is poisoned and kept, but counts as given back.
-#[cfg(any(loom, shuttle))]
-pub(super) fn count_model_free() {
-    RECORDS.add(-1);
-}
-
 /// A free block, linked through its own first word.
 struct FreeBlock {
     next: *mut FreeBlock,
@@ -126,7 +120,6 @@ pub(super) fn allocate(size: usize) -> NonNull<u8> {
 /// # Safety
 /// `block` came from [`allocate`] with the same `size`, is not used any more, and is given back once.
 #[inline]
-#[cfg(not(any(loom, shuttle)))]
 pub(super) unsafe fn free(block: NonNull<u8>, size: usize) {
     let size = class_size(size);
     ALLOCATED.add(-(size as i64));
