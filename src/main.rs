@@ -6,12 +6,13 @@ use ferrum_kv::config::cli::{self, Request};
 use ferrum_kv::config::{Config, LogLevel};
 use ferrum_kv::server::{self, Build};
 
-/// Measured against the system's allocator it is faster on the small records the keyspace is
-/// made of, and it gives memory back.
+/// jemalloc, as redis-server itself uses: at 5 million small keys it holds 2 bytes a key more than
+/// was asked for, mimalloc 20; and it takes memory in small pages, so that no insert pays for a 2
+/// MiB one (up to 4 ms in a virtual machine).
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
-const BUILD: Build = Build { allocator: "mimalloc" };
+const BUILD: Build = Build { allocator: "jemalloc" };
 
 fn main() -> ExitCode {
     let result = match cli::parse(std::env::args_os()) {

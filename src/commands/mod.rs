@@ -1,7 +1,7 @@
 //! Commands: from a decoded batch to its replies.
 //!
 //! A worker owns one [`Engine`] and gives it the batches its connections have decoded. The engine
-//! looks up the [`Row`](row::Row) of each command, hashes and prefetches the keys of a window of
+//! looks up the `Row` of each command, hashes and prefetches the keys of a window of
 //! commands, and calls their handlers in order; a handler reads its arguments, works on the store
 //! and writes the reply. What a command is, is one row of data; nothing about it is repeated
 //! elsewhere:

@@ -153,7 +153,9 @@ fn setnx<'a>(context: &mut Context<'_>, args: &Args<'a>, key: Key<'a>) -> Outcom
 }
 
 fn append<'a>(context: &mut Context<'_>, args: &Args<'a>, key: Key<'a>) -> Outcome<'a> {
-    let appended = context.database.append(&context.session, key, args.get(2));
+    let limit = context.state.config.proto_max_bulk_len_bytes;
+    let database = context.database;
+    let appended = database.append_within(&context.session, key, args.get(2), limit);
     let length = appended.map_err(|_| Refusal::ValueTooLong)?;
     context.out.integer(length as i64);
     Ok(())

@@ -15,6 +15,9 @@ use super::{Address, Config, IO_THREADS_MAX, LogLevel, parse_memory};
 /// The least that the two buffer limits can be (Redis's own bound for both), in bytes.
 const BUFFER_LIMIT_MIN_BYTES: usize = 1 << 20;
 
+/// The most that one argument can be: what a record holds, and Redis's default, in bytes.
+const BULK_LEN_MAX_BYTES: usize = 512 << 20;
+
 /// The most databases (Redis counts them in an int).
 const DATABASES_MAX: u64 = i32::MAX as u64;
 
@@ -45,15 +48,15 @@ struct Flags {
     loglevel: Option<LogLevel>,
 
     /// Disconnect a client that was silent for so many seconds; 0 means never [default: 0]
-    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(..=TIMEOUT_MAX_SECONDS))]
+    #[arg(long, value_name = "SECONDS", value_parser = idle_seconds())]
     client_timeout: Option<u64>,
 
     /// Number of databases [default: 16]
     #[arg(long, value_name = "N", value_parser = counted(1, DATABASES_MAX))]
     databases: Option<usize>,
 
-    /// Longest argument of a command, at least 1mb [default: 512mb]
-    #[arg(long, value_name = "BYTES", value_parser = parse_buffer_limit)]
+    /// Longest argument of a command and longest value, 1mb to 512mb [default: 512mb]
+    #[arg(long, value_name = "BYTES", value_parser = parse_bulk_limit)]
     proto_max_bulk_len: Option<usize>,
 
     /// Longest unfinished command, at least 1mb [default: 1gb]
@@ -122,11 +125,22 @@ fn counted(least: u64, most: u64) -> RangedU64ValueParser<usize> {
     RangedU64ValueParser::new().range(least..=most)
 }
 
+fn idle_seconds() -> RangedU64ValueParser<u64> {
+    RangedU64ValueParser::new().range(..=TIMEOUT_MAX_SECONDS)
+}
+
 fn parse_io_threads(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(threads) if threads <= IO_THREADS_MAX => Ok(threads),
         Ok(_) => Err(format!("at most {IO_THREADS_MAX} worker threads")),
         Err(_) => Err("expected a whole number, 0 for one per core".to_owned()),
+    }
+}
+
+fn parse_bulk_limit(text: &str) -> Result<usize, String> {
+    match parse_buffer_limit(text)? {
+        bytes if bytes > BULK_LEN_MAX_BYTES => Err("at most 512mb".to_owned()),
+        bytes => Ok(bytes),
     }
 }
 
@@ -191,6 +205,7 @@ mod tests {
             ["--maxclients", "0"],
             ["--databases", "0"],
             ["--proto-max-bulk-len", "1kb"],
+            ["--proto-max-bulk-len", "513mb"],
             ["--addr", "nonsense"],
             ["--loglevel", "loud"],
             ["--client-timeout", "-1"],

@@ -26,7 +26,8 @@ pub const IO_THREADS_MAX: usize = 128;
 pub struct Config {
     /// Where to listen.
     pub address: Address,
-    /// Worker threads, each with its own event loop: 1 to [`IO_THREADS_MAX`], or 0 for one per core.
+    /// Worker threads, each with its own event loop: 1 to [`IO_THREADS_MAX`], or 0 for one per
+    /// core.
     pub io_threads: usize,
     /// The most clients connected at once, at least 1.
     pub max_clients: usize,

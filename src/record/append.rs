@@ -1,15 +1,15 @@
 //! Buffers that APPEND grows in amortized linear time.
 //!
-//! A record of an appendable value is immutable: a handle to a shared buffer and a length. Appending
-//! claims the bytes behind that length in the same buffer, fills them, and publishes a new record
-//! with the greater length; the bytes before it are not copied.
+//! A record of an appendable value is immutable: a handle to a shared buffer and a length.
+//! Appending claims the bytes behind that length in the same buffer, fills them, and publishes a
+//! new record with the greater length; the bytes before it are not copied.
 //!
 //! The word `claimed` says how much of the buffer belongs to somebody:
-//! * A record of length L is published only after `claimed` has passed L, and bytes below the length
-//!   of any published record never change.
-//! * [`AppendBuffer::claim`] moves `claimed` from exactly L to L + n by compare-and-swap. The winner
-//!   alone may write the bytes L..L+n. A loser has seen somebody ahead of it: it reads the slot again,
-//!   or copies to a buffer of its own.
+//! * A record of length L is published only after `claimed` has passed L, and bytes below the
+//!   length of any published record never change.
+//! * [`AppendBuffer::claim`] moves `claimed` from exactly L to L + n by compare-and-swap. The
+//!   winner alone may write the bytes L..L+n. A loser has seen somebody ahead of it: it reads the
+//!   slot again, or copies to a buffer of its own.
 //! * A [`Claim`] whose record could not be published (the slot changed) is given back when it is
 //!   dropped, from L + n to L. Nobody can have claimed past L + n in between, for that needs a
 //!   published record of length L + n in this buffer, and only this claim could have led to one.
@@ -72,9 +72,10 @@ impl AppendBuffer {
         }
     }
 
-    /// Claims room for `tail` behind a value of `length` bytes and fills it. `Err` if the buffer has
-    /// no room, or someone has claimed it already.
+    /// Claims room for `tail`, which is not empty, behind a value of `length` bytes and fills it. `Err` if the buffer
+    /// has no room, or someone has claimed it already.
     pub fn claim(self: &Arc<Self>, length: usize, tail: &[u8]) -> Result<Claim, ClaimError> {
+        debug_assert!(!tail.is_empty(), "an empty claim is not exclusive");
         let end = length + tail.len();
         if end > self.bytes.len() {
             return Err(ClaimError::Full);
@@ -128,7 +129,8 @@ impl ClaimError {
     }
 }
 
-/// Room behind a value that this thread has filled and not yet published. Dropped, it is given back.
+/// Room behind a value that this thread has filled and not yet published. Dropped, it is given
+/// back.
 pub struct Claim {
     buffer: AppendHandle,
     start: usize,

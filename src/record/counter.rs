@@ -7,14 +7,15 @@
 //! States and transitions
 //! * *open*: any thread may change the value by compare-and-swap ([`CounterWord::add`]); that
 //!   compare-and-swap is the linearization point of an in-place INCR.
-//! * *frozen*: the value stands for good. [`CounterWord::freeze`] gets there and nothing leads back.
+//! * *frozen*: the value stands for good. [`CounterWord::freeze`] gets there and nothing leads
+//!   back.
 //!
 //! Whoever is about to unlink an integer record (replace, delete) freezes it **before** the
-//! compare-and-swap of the slot. So a successful in-place INCR proves that the record was still in its
-//! slot: nothing can have unlinked it between the freeze that did not happen yet and this change.
-//! Without the freeze an INCR could land in a record that has already been replaced, and its reply
-//! would be a lie. Freezing is neutral: the value still stands and is readable, a freezer may give up;
-//! later INCRs then replace the record.
+//! compare-and-swap of the slot. So a successful in-place INCR proves that the record was still in
+//! its slot: nothing can have unlinked it between the freeze that did not happen yet and this
+//! change. Without the freeze an INCR could land in a record that has already been replaced, and
+//! its reply would be a lie. Freezing is neutral: the value still stands and is readable, a freezer
+//! may give up; later INCRs then replace the record.
 
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::planted::{self, Planted};
@@ -125,8 +126,9 @@ const fn decode(word: u64) -> i64 {
     (word as i64) >> 1
 }
 
-/// Parses a decimal exactly as Redis prints one (no sign but '-', no leading zero, no space), so that
-/// printing the result gives back the same bytes. `None` for everything else, also out of range.
+/// Parses a decimal exactly as Redis prints one (no sign but '-', no leading zero, no space), so
+/// that printing the result gives back the same bytes. `None` for everything else, also out of
+/// range.
 #[inline]
 pub fn parse_canonical(bytes: &[u8]) -> Option<i64> {
     // "-9223372036854775808" has 20 bytes.

@@ -127,7 +127,8 @@ impl<'g> RecordRef<'g> {
     ///
     /// # Safety
     /// * `pointer` is a published record's, not null, and keeps the provenance of its allocation.
-    /// * The record is not freed during `'g`: it was loaded from a slot under a pin that lasts `'g`.
+    /// * The record is not freed during `'g`: it was loaded from a slot under a pin that lasts
+    ///   `'g`.
     #[inline]
     pub unsafe fn from_raw(pointer: *mut Header) -> Self {
         debug_assert!(!pointer.is_null());

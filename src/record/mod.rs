@@ -9,9 +9,9 @@
 //!
 //! A record is built by one thread ([`OwnedRecord`]), published by one compare-and-swap of a slot
 //! word, and immutable from then on, but for two words made for it: the counter of an integer
-//! record ([`CounterWord`]) and the access word. It is reached through [`RecordRef`], which lives no
-//! longer than the epoch pin under which its pointer was loaded, and freed by [`retire`] after it
-//! has been unlinked.
+//! record ([`CounterWord`]) and the access word. It is reached through [`RecordRef`], which lives
+//! no longer than the epoch pin under which its pointer was loaded, and freed by [`retire`] after
+//! it has been unlinked.
 //!
 //! Kinds:
 //! * `Inline`: the value's bytes follow the key's.
@@ -32,10 +32,13 @@ pub use append::{AppendBuffer, AppendHandle, Claim, ClaimError};
 pub use counter::{Added, CounterWord, fits_in_place, parse_canonical};
 pub use layout::{Header, Kind, MAX_LENGTH, RecordRef};
 pub use owned::OwnedRecord;
-pub use pool::{allocated_bytes, count_bytes, live_records};
+#[cfg(any(loom, shuttle))]
+pub use pool::live_records;
+pub use pool::{allocated_bytes, count_bytes};
 pub use value::{Large, LargeValue, NewValue, Value};
 
 use crate::sync::epoch::Guard;
+use owned::Remains;
 
 /// A key with its hash, computed once for a request.
 #[derive(Clone, Copy, Debug)]
@@ -54,20 +57,19 @@ pub struct Key<'k> {
 /// * It is retired once.
 pub unsafe fn retire(guard: &Guard<'_>, record: *mut Header) {
     // SAFETY: the record is alive until the deferred free; the caller holds the pin.
-    let size = unsafe { RecordRef::from_raw(record) }.allocated_size();
-    let record = SendPointer(record);
+    let (bytes, remains) = unsafe {
+        let record = RecordRef::from_raw(record);
+        (record.allocated_size(), Remains::of(record))
+    };
     // SAFETY: unreachable for later pins and retired once, as the caller vouches; `release` may run
     // on any thread since a record holds nothing bound to one.
     unsafe {
-        guard.defer(size, move || {
-            let record = record;
-            owned::release(record.0);
+        guard.defer(bytes, move || {
+            let remains = remains;
+            remains.release();
         });
     }
 }
-
-/// A record's pointer on its way to the thread that frees it.
-struct SendPointer(*mut Header);
 
 /// Frees a record at once.
 ///
@@ -75,5 +77,5 @@ struct SendPointer(*mut Header);
 /// No other thread can reach `record`, and it is freed once.
 pub unsafe fn release_now(record: *mut Header) {
     // SAFETY: the caller's promise.
-    unsafe { owned::release(record) };
+    unsafe { Remains::of(RecordRef::from_raw(record)).release() };
 }

@@ -35,8 +35,8 @@ impl OwnedRecord {
         Self { pointer }
     }
 
-    /// A record for a value from a client: an integer if it is a canonical decimal that fits, shared
-    /// if it came in its own buffer, else a copy.
+    /// A record for a value from a client: an integer if it is a canonical decimal that fits,
+    /// shared if it came in its own buffer, else a copy.
     #[inline]
     pub fn new(key: Key<'_>, version: u64, value: &NewValue<'_>) -> Self {
         match value {
@@ -130,45 +130,60 @@ impl OwnedRecord {
 
 impl Drop for OwnedRecord {
     fn drop(&mut self) {
+        let remains = Remains::of(self.as_ref());
         // SAFETY: never published, so nobody else has it.
-        unsafe { release(self.pointer.as_ptr()) };
+        unsafe { remains.release() };
     }
 }
 
-/// Drops a record's payload and gives its memory back.
-///
-/// # Safety
-/// No thread can reach `pointer` any more, and it is released once.
-pub(super) unsafe fn release(pointer: *mut Header) {
-    // SAFETY: still a whole record, ours alone.
-    let record = unsafe { RecordRef::from_raw(pointer) };
-    let (kind, size) = (record.kind(), record.record_size());
-    #[cfg(any(loom, shuttle))]
-    {
-        // SAFETY: the header is alive; models keep freed records so that a late touch is seen.
-        unsafe { (*pointer).freed.store(true, crate::sync::Ordering::SeqCst) };
-        // SAFETY: buried once, since a second release fails in `from_raw` above.
-        crate::sync::graveyard::bury(move || unsafe { dispose(pointer, kind, size) });
-    }
-    #[cfg(not(any(loom, shuttle)))]
-    // SAFETY: the caller's promise, and the record's own kind and size.
-    unsafe {
-        dispose(pointer, kind, size);
-    }
+/// What it takes to free a record, read while the record is at hand: when the grace period ends its
+/// lines have left the cache, and freeing an inline record then touches none of them.
+pub(super) struct Remains {
+    pointer: *mut Header,
+    kind: Kind,
+    /// Size of the record's own block, in bytes; at most 1 GiB.
+    size: u32,
 }
 
-/// # Safety
-/// As [`release`]; `kind` and `size` are the record's.
-unsafe fn dispose(pointer: *mut Header, kind: Kind, size: usize) {
-    // SAFETY: the payload is initialised for its kind and dropped once; the block was allocated
-    // with this size.
-    unsafe {
-        let payload = pointer.cast::<u8>().add(PAYLOAD);
-        match kind {
-            Kind::Integer => payload.cast::<CounterWord>().drop_in_place(),
-            Kind::Large => payload.cast::<Large>().drop_in_place(),
-            Kind::Inline | Kind::Absent => {}
+impl Remains {
+    pub(super) fn of(record: RecordRef<'_>) -> Self {
+        let size = record.record_size() as u32;
+        Self { pointer: record.as_ptr(), kind: record.kind(), size }
+    }
+
+    /// Drops the payload and gives the memory back.
+    ///
+    /// # Safety
+    /// No thread can reach the record any more, and it is released once.
+    pub(super) unsafe fn release(self) {
+        #[cfg(any(loom, shuttle))]
+        {
+            // SAFETY: the header is alive; models keep freed records so that a late touch is seen.
+            let freed = unsafe { &(*self.pointer).freed };
+            assert!(!freed.swap(true, crate::sync::Ordering::SeqCst), "a record was freed twice");
+            // SAFETY: buried once, since a second release has failed just above.
+            crate::sync::graveyard::bury(move || unsafe { self.dispose() });
         }
-        pool::free(NonNull::new_unchecked(pointer.cast()), size);
+        #[cfg(not(any(loom, shuttle)))]
+        // SAFETY: the caller's promise.
+        unsafe {
+            self.dispose();
+        }
+    }
+
+    /// # Safety
+    /// As [`Remains::release`].
+    unsafe fn dispose(self) {
+        // SAFETY: the payload is initialised for its kind and dropped once; the block was
+        // allocated with this size.
+        unsafe {
+            let payload = self.pointer.cast::<u8>().add(PAYLOAD);
+            match self.kind {
+                Kind::Integer => payload.cast::<CounterWord>().drop_in_place(),
+                Kind::Large => payload.cast::<Large>().drop_in_place(),
+                Kind::Inline | Kind::Absent => {}
+            }
+            pool::free(NonNull::new_unchecked(self.pointer.cast()), self.size as usize);
+        }
     }
 }

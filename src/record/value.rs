@@ -113,7 +113,8 @@ impl<'v> LargeValue<'v> {
         }
     }
 
-    /// Bytes that go when the record goes. A buffer that the record of a later append has too stays.
+    /// Bytes that go when the record goes. A buffer that the record of a later append has too
+    /// stays.
     pub(super) fn buffer_size(self) -> usize {
         match self.large {
             Large::Shared(bytes) => bytes.len(),

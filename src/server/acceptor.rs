@@ -1,8 +1,8 @@
 //! Listening, accepting, and handing connections to workers.
 //!
 //! The acceptor runs on the main thread, beside the signals, and sleeps unless a client
-//! connects. It gives each connection to the worker that has the fewest, once and for all; from then
-//! on the connection never leaves that worker's thread.
+//! connects. It gives each connection to the worker that has the fewest, once and for all; from
+//! then on the connection never leaves that worker's thread.
 
 use std::io::{self, ErrorKind, Write};
 use std::net::{SocketAddr, TcpListener as StdTcpListener, TcpStream};
@@ -68,8 +68,6 @@ pub(super) struct Acceptor {
     seats: Vec<Seat>,
     clients_max: usize,
     stats: Arc<WorkerStats>,
-    /// The number of the latest connection.
-    last_id: u64,
 }
 
 impl Acceptor {
@@ -83,20 +81,13 @@ impl Acceptor {
         clients_max: usize,
         stats: Arc<WorkerStats>,
     ) -> io::Result<Acceptor> {
-        Ok(Acceptor {
-            listener: TcpListener::from_std(listener)?,
-            seats,
-            clients_max,
-            stats,
-            last_id: 0,
-        })
+        Ok(Acceptor { listener: TcpListener::from_std(listener)?, seats, clients_max, stats })
     }
 
     /// Waits for a connection and places it. May be cancelled while it waits.
     pub(super) async fn accept(&mut self) {
         match self.listener.accept().await {
             Ok((stream, peer)) => {
-                self.last_id += 1;
                 self.place(stream.into_std(), peer);
             }
             Err(error) if is_passing(&error) => {}
@@ -109,25 +100,24 @@ impl Acceptor {
 
     /// Hands a connection to the least loaded worker, or refuses it.
     fn place(&self, stream: io::Result<TcpStream>, peer: SocketAddr) {
-        let id = self.last_id;
         let stream = match stream.and_then(prepare) {
             Ok(stream) => stream,
             Err(error) => {
-                debug!("client {id} from {peer} is gone already: {error}");
+                debug!("a client at {peer} is gone already: {error}");
                 return;
             }
         };
         let clients: usize = self.seats.iter().map(|seat| seat.load.get()).sum();
         if clients >= self.clients_max {
             self.stats.connections_rejected.add(1);
-            debug!("client {id} from {peer} refused: {clients} clients are connected");
+            debug!("a client at {peer} refused: {clients} clients are connected");
             // The socket of a new connection takes this at once, or the client is gone.
             let _ = (&stream).write(TOO_MANY_CLIENTS);
             return;
         }
         if let Some(seat) = self.seats.iter().min_by_key(|seat| seat.load.get()) {
             let share = seat.load.share();
-            let arrival = Arrival { stream, peer, id, share };
+            let arrival = Arrival { stream, peer, share };
             // Fails only when the worker has died; the main thread learns that by itself.
             let _ = seat.arrivals.send(arrival);
         }

@@ -5,7 +5,7 @@
 //!
 //! - when it has to wait for the socket (its [`Presence`] holds its waker then, so that the worker
 //!   can call it off);
-//! - after [`ROUNDS_MAX`] rounds in a row that never waited;
+//! - after [`ROUNDS_MAX`] rounds, or about [`TURN_BYTES_MAX`] bytes, that never waited;
 //! - when the engine interrupts a long command or a long batch, after its replies so far are sent.
 //!
 //! Everything that was decoded is executed, and everything executed is sent, before more is
@@ -25,6 +25,7 @@ use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
+use bytes::BufMut;
 use log::{debug, error};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -49,6 +50,10 @@ const REPLIES_SOFT_LIMIT_BYTES: usize = crate::commands::OUTPUT_SOFT_LIMIT;
 
 /// Rounds without waiting before the other connections of the worker get their turn.
 const ROUNDS_MAX: usize = 8;
+
+/// Bytes received and sent without waiting before the other connections get their turn. The kernel
+/// copies so many in about 0.2 ms; only large values come near.
+const TURN_BYTES_MAX: usize = 1 << 20;
 
 /// An unfinished command of up to so many bytes is set aside while its connection waits, and the
 /// desk goes back. Redis's read size: a client that stops in mid-command costs no more than there.
@@ -111,6 +116,8 @@ pub(super) struct Connection {
     desk: Option<Box<Desk>>,
     /// The start of an unfinished command, while there is no desk.
     aside: Vec<u8>,
+    /// Bytes received and sent in this turn.
+    turn_bytes: usize,
     /// Reads left, once the server stops.
     finishing: Option<usize>,
     presence: Rc<Presence>,
@@ -137,6 +144,7 @@ impl Connection {
             running: None,
             desk: None,
             aside: Vec::new(),
+            turn_bytes: 0,
             finishing: None,
             presence,
             place: Some(place),
@@ -165,6 +173,7 @@ impl Connection {
                 }
             }
         }
+        self.turn_bytes = 0;
         let mut desk = self.sit_down();
         let turn = self.work(cx, &mut desk);
         self.get_up(desk);
@@ -179,7 +188,7 @@ impl Connection {
         loop {
             match self.stage {
                 Stage::Receive => {
-                    if rounds == ROUNDS_MAX {
+                    if rounds == ROUNDS_MAX || self.turn_bytes >= TURN_BYTES_MAX {
                         return Poll::Ready(Turn::Yield);
                     }
                     rounds += 1;
@@ -194,9 +203,13 @@ impl Connection {
                 }
                 Stage::Execute => self.stage = Stage::Send(self.execute(desk)),
                 Stage::Send(then) => {
-                    if let Err(error) = ready!(self.poll_send(cx, &mut desk.replies)) {
-                        debug!("client {}: cannot send: {error}", self.client.id);
-                        return Poll::Ready(Turn::Close);
+                    match ready!(self.poll_send(cx, &mut desk.replies)) {
+                        Ok(true) => {}
+                        Ok(false) => return Poll::Ready(Turn::Yield),
+                        Err(error) => {
+                            debug!("client {}: cannot send: {error}", self.client.id);
+                            return Poll::Ready(Turn::Close);
+                        }
                     }
                     match then {
                         Then::Receive => self.stage = Stage::Receive,
@@ -221,7 +234,8 @@ impl Connection {
         }
         let received = match self.decoder.large() {
             Some(mut large) => {
-                let mut buffer = large.buffer();
+                // At most one turn's worth, however large the value and the socket's buffer.
+                let mut buffer = large.buffer().limit(TURN_BYTES_MAX);
                 let read = pin!(self.stream.read_buf(&mut buffer));
                 ready!(read.poll(cx))
             }
@@ -236,6 +250,7 @@ impl Connection {
         match received {
             Ok(0) => Poll::Ready(false),
             Ok(count) => {
+                self.turn_bytes += count;
                 self.worker.stats().net_input_bytes.add(count as u64);
                 self.presence.touch(self.worker.now());
                 Poll::Ready(true)
@@ -321,19 +336,22 @@ impl Connection {
         Then::Close
     }
 
-    /// Sends until no reply is left.
+    /// Sends until no reply is left (true) or the turn's bytes are used up (false).
     fn poll_send(
         &mut self,
         cx: &mut Context<'_>,
         replies: &mut ReplyBuffer,
-    ) -> Poll<io::Result<()>> {
+    ) -> Poll<io::Result<bool>> {
         while !replies.is_empty() {
+            if self.turn_bytes >= TURN_BYTES_MAX {
+                return Poll::Ready(Ok(false));
+            }
             let stream = Pin::new(&mut self.stream);
             let sent = match replies.is_single() {
                 Some(bytes) => ready!(stream.poll_write(cx, bytes))?,
                 None => {
                     let mut slices = [IoSlice::new(&[]); SLICES_MAX];
-                    let filled = replies.fill_slices(&mut slices);
+                    let filled = fill_slices(replies, &mut slices);
                     ready!(stream.poll_write_vectored(cx, &slices[..filled]))?
                 }
             };
@@ -341,10 +359,11 @@ impl Connection {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
             replies.advance(sent);
+            self.turn_bytes += sent;
             self.worker.stats().net_output_bytes.add(sent as u64);
             self.presence.touch(self.worker.now());
         }
-        Poll::Ready(Ok(()))
+        Poll::Ready(Ok(true))
     }
 
     /// The desk kept from the last turn, or one of the worker's.
@@ -373,6 +392,27 @@ impl Connection {
         }
         self.worker.give_back_desk(desk);
     }
+}
+
+/// Fills `slices` with the first replies, at most about a turn's worth of bytes: a single write of
+/// a large value could copy as much as the socket's buffer takes and the client reads meanwhile.
+/// Returns how many it filled.
+fn fill_slices<'a>(replies: &'a ReplyBuffer, slices: &mut [IoSlice<'a>]) -> usize {
+    let mut filled = 0;
+    let mut bytes = 0;
+    for (slice, chunk) in slices.iter_mut().zip(replies.chunks()) {
+        if bytes >= TURN_BYTES_MAX {
+            break;
+        }
+        let chunk = &chunk[..chunk.len().min(TURN_BYTES_MAX)];
+        *slice = IoSlice::new(chunk);
+        filled += 1;
+        bytes += chunk.len();
+        if chunk.len() == TURN_BYTES_MAX {
+            break;
+        }
+    }
+    filled
 }
 
 impl Drop for Connection {

@@ -51,8 +51,6 @@ pub(super) struct Arrival {
     pub(super) stream: StdTcpStream,
     /// The client's address.
     pub(super) peer: SocketAddr,
-    /// The number of the connection, unique in this process.
-    pub(super) id: u64,
     /// Its part of the worker's load.
     pub(super) share: Share,
 }
@@ -121,7 +119,7 @@ impl Worker {
     }
 
     fn admit(self: &Rc<Worker>, arrival: Arrival) {
-        let Arrival { stream, peer, id, share } = arrival;
+        let Arrival { stream, peer, share } = arrival;
         self.stats.connections_received.add(1);
         // Fails only when the event loop is out of memory or watches.
         let stream = match TcpStream::from_std(stream) {
@@ -131,6 +129,7 @@ impl Worker {
                 return;
             }
         };
+        let id = self.state.next_client_id();
         debug!("client {id}: connected from {peer}");
         let client = Client::new(id, peer.to_string());
         let connection = Connection::new(Rc::clone(self), stream, client, share);
@@ -143,7 +142,6 @@ impl Worker {
         if catch_unwind(AssertUnwindSafe(|| self.engine().idle())).is_err() {
             error!("the maintenance of a worker failed by a panic");
         }
-        self.state.stats.sample();
         let timeout_seconds = self.state.config.client_timeout_seconds;
         if timeout_seconds > 0 {
             self.drop_idle(timeout_seconds.saturating_mul(TICKS_PER_SECOND));

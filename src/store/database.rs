@@ -13,8 +13,8 @@ use crate::table::{Decision, Table};
 /// that further appends grow.
 const INLINE_APPEND_BYTES: usize = 128;
 
-/// How often an APPEND looks again for the publication of another append that is ahead of it before it
-/// copies the value to a buffer of its own.
+/// How often an APPEND looks again for the publication of another append that is ahead of it before
+/// it copies the value to a buffer of its own.
 const APPEND_RETRIES: u32 = 64;
 
 /// Why a number could not be added.
@@ -54,19 +54,11 @@ impl<'s> Database<'s> {
         self.generations.obtain(self.index, &session.guard)
     }
 
-    /// First step of a batched look-up.
+    /// Brings near what operations on keys with these hashes will read; some 32 at a time.
     #[inline]
-    pub fn prefetch(&self, session: &Session<'_>, hash: u64) {
+    pub fn prefetch(&self, session: &Session<'_>, hashes: &[u64]) {
         if let Some(table) = self.current(session) {
-            table.prefetch(hash, &session.guard);
-        }
-    }
-
-    /// Second step of a batched look-up, some time after the first.
-    #[inline]
-    pub fn prefetch_record(&self, session: &Session<'_>, hash: u64) {
-        if let Some(table) = self.current(session) {
-            table.prefetch_record(hash, &session.guard);
+            table.prefetch(hashes, &session.guard);
         }
     }
 
@@ -136,7 +128,20 @@ impl<'s> Database<'s> {
         key: Key<'_>,
         tail: &[u8],
     ) -> Result<usize, ValueTooLong> {
-        let mut append = Append { local: session.local, key, tail, claim: None, retries: 0 };
+        self.append_within(session, key, tail, MAX_LENGTH)
+    }
+
+    /// [`append`](Database::append), unless the value would become longer than `limit` bytes.
+    pub fn append_within(
+        &self,
+        session: &Session<'_>,
+        key: Key<'_>,
+        tail: &[u8],
+        limit: usize,
+    ) -> Result<usize, ValueTooLong> {
+        let limit = limit.min(MAX_LENGTH);
+        let local = session.local;
+        let mut append = Append { local, key, tail, limit, claim: None, retries: 0 };
         let result =
             self.obtain(session).update(key, &session.guard, |current| append.decide(current));
         if let Some(claim) = append.claim {
@@ -215,6 +220,8 @@ struct Append<'a> {
     local: &'a Local,
     key: Key<'a>,
     tail: &'a [u8],
+    /// The longest value that may come of it.
+    limit: usize,
     /// Room taken in the value's buffer at the last look, for a record not yet published.
     claim: Option<Claim>,
     retries: u32,
@@ -227,8 +234,12 @@ impl Append<'_> {
         let Some(record) = current else {
             return self.put_joined(&[]);
         };
+        if self.tail.is_empty() {
+            // Nothing to claim: an empty claim would not be exclusive.
+            return Decision::Keep(Ok(record.value().map_or(0, |value| value.len())));
+        }
         if let Some((buffer, length)) = record.large().and_then(|large| large.appendable()) {
-            if length + self.tail.len() > MAX_LENGTH {
+            if length + self.tail.len() > self.limit {
                 return Decision::Keep(Err(ValueTooLong));
             }
             match buffer.claim(length, self.tail) {
@@ -260,7 +271,7 @@ impl Append<'_> {
 
     fn put_joined(&mut self, head: &[u8]) -> Decision<Result<usize, ValueTooLong>> {
         let length = head.len() + self.tail.len();
-        if length > MAX_LENGTH {
+        if length > self.limit {
             return Decision::Keep(Err(ValueTooLong));
         }
         let (parts, version) = ([head, self.tail], self.local.next_version());

@@ -1,9 +1,9 @@
 //! Generations: what a database points at, and how an old one goes.
 //!
 //! A generation is a table. It is made at the first use of its database, published by
-//! compare-and-swap, and unlinked by FLUSHDB's swap, which is the flush's linearization point. It is
-//! freed after a grace period. Freeing millions of records takes seconds, so the epoch callback only
-//! hands the generation to the *reaper*, a thread that does nothing else.
+//! compare-and-swap, and unlinked by FLUSHDB's swap, which is the flush's linearization point. It
+//! is freed after a grace period. Freeing millions of records takes seconds, so the epoch callback
+//! only hands the generation to the *reaper*, a thread that does nothing else.
 #![allow(unsafe_code)]
 
 use crate::sync::atomic::{AtomicPtr, Ordering};
@@ -83,8 +83,8 @@ impl Generations {
         if planted::is(Planted::FlushWithoutGrace) {
             return old.reap();
         }
-        // SAFETY: the swap has taken the generation from everybody who pins later, and gave it to us
-        // alone.
+        // SAFETY: the swap has taken the generation from everybody who pins later, and gave it to
+        // us alone.
         unsafe { guard.defer(0, move || old.reap()) };
     }
 }

@@ -2,10 +2,10 @@
 //!
 //! SipHash-1-3 under a random 128-bit key per process. A table of attacker-chosen keys needs a hash
 //! whose collisions cannot be found without the key (hash flooding); SipHash is a keyed function
-//! designed and studied for just that (Aumasson, Bernstein, "SipHash: a fast short-input PRF", 2012),
-//! and its 1-3 form is what Rust's and Python's own maps use. Faster hashes (aHash, wyhash and
-//! relatives) make weaker promises or have known key-independent collisions; in a pipeline the some
-//! ten nanoseconds more are hidden behind the prefetch of other keys' lines.
+//! designed and studied for just that (Aumasson, Bernstein, "SipHash: a fast short-input PRF",
+//! 2012), and its 1-3 form is what Rust's and Python's own maps use. Faster hashes (aHash, wyhash
+//! and relatives) make weaker promises or have known key-independent collisions; in a pipeline the
+//! some ten nanoseconds more are hidden behind the prefetch of other keys' lines.
 
 use siphasher::sip::SipHasher13;
 

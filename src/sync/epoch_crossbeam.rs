@@ -3,11 +3,11 @@
 //! What this layer adds to crossbeam's own collector:
 //! * **Flush by count and by bytes.** crossbeam frees at most 512 objects each 128 pins; a pipeline
 //!   retires hundreds of records under one pin, so without flushing inside the pin garbage grows
-//!   without bound. Every [`FLUSH_COUNT`] retirements or [`FLUSH_BYTES`] retired bytes the local bag
-//!   is handed over and collected from.
+//!   without bound. Every [`FLUSH_COUNT`] retirements or [`FLUSH_BYTES`] retired bytes the local
+//!   bag is handed over and collected from.
 //! * **Limbo.** Retired and not yet freed bytes are counted ([`Collector::limbo_bytes`]).
-//! * **Own collector.** Nobody else's long pins hold our garbage; dropped with the keyspace, it frees
-//!   all that is left.
+//! * **Own collector.** Nobody else's long pins hold our garbage; dropped with the keyspace, it
+//!   frees all that is left.
 
 use super::stripe::Striped;
 use std::cell::Cell;
@@ -71,8 +71,8 @@ impl Participant {
         Guard { inner: self.handle.pin(), participant: self }
     }
 
-    /// Collects garbage; to be called while not pinned. Three rounds, because an object is freed two
-    /// epochs after its retirement and each round advances by at most one.
+    /// Collects garbage; to be called while not pinned. Three rounds, because an object is freed
+    /// two epochs after its retirement and each round advances by at most one.
     pub fn collect(&self) {
         for _ in 0..3 {
             self.handle.pin().flush();

@@ -1,9 +1,9 @@
 //! Epoch-based reclamation for model checkers: what crossbeam-epoch promises, and no more.
 //!
 //! Loom cannot see crossbeam's own words, so the models use this stand-in with the same interface.
-//! Its steps are visible to the checker: a clock word that every pin and every retirement bumps, and
-//! the fences crossbeam has. Garbage is freed at once when a guard goes and no older guard is left,
-//! the earliest moment that the contract permits. A free here only *poisons* a record (see
+//! Its steps are visible to the checker: a clock word that every pin and every retirement bumps,
+//! and the fences crossbeam has. Garbage is freed at once when a guard goes and no older guard is
+//! left, the earliest moment that the contract permits. A free here only *poisons* a record (see
 //! `record`), so a use after free is a failed assertion and not undefined behaviour.
 
 use super::atomic::{AtomicU64, Ordering, fence};

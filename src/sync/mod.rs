@@ -72,3 +72,16 @@ pub fn prefetch_read<T>(address: *const T) {
     #[cfg(not(all(target_arch = "x86_64", not(any(loom, shuttle, miri)))))]
     let _ = address;
 }
+
+/// The same for a write: the line is asked for with the right to change it.
+#[inline(always)]
+pub fn prefetch_write<T>(address: *const T) {
+    #[cfg(all(target_arch = "x86_64", not(any(loom, shuttle, miri))))]
+    // SAFETY: as in `prefetch_read`; PREFETCHW is a hint too.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_ET0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_ET0>(address.cast());
+    }
+    #[cfg(not(all(target_arch = "x86_64", not(any(loom, shuttle, miri)))))]
+    let _ = address;
+}

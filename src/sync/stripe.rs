@@ -4,9 +4,9 @@
 //! pull one line back and forth; the total is the sum over the cells. A sum taken while others
 //! write is the total of some state between the start and the end of the summing, not a snapshot.
 //!
-//! The first [`STRIPES`]` - 1` threads of the process own their cell and change it with a plain load
-//! and store (1 ns instead of the 5 of a locked instruction); later threads share the last cell and
-//! use read-modify-write.
+//! The first [`STRIPES`]` - 1` threads of the process own their cell and change it with a plain
+//! load and store (1 ns instead of the 5 of a locked instruction); later threads share the last
+//! cell and use read-modify-write.
 
 use super::plain::{AtomicI64, AtomicUsize, Ordering};
 use crossbeam_utils::CachePadded;

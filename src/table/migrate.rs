@@ -1,25 +1,26 @@
 //! Moving a segment's keys to its next array: growing, cleaning at the same size, shrinking.
 //!
-//! A migration begins when one thread publishes the next array ([`Array::begin`]). From then on every
-//! mutation of the segment first *evacuates* its key's chain and moves one chunk; readers go on
-//! undisturbed. Anyone may move any slot, also one that another thread is moving; nobody waits.
+//! A migration begins when one thread publishes the next array ([`Array::begin`]). From then on
+//! every mutation of the segment first *evacuates* its key's chain and moves one chunk; readers go
+//! on undisturbed. Anyone may move any slot, also one that another thread is moving; nobody waits.
 //!
-//! One slot goes through these steps ([`move_slot`]), each a compare-and-swap that one thread wins:
+//! One slot goes through these steps ([`Moving::move_slot`]), each a compare-and-swap that one
+//! thread wins:
 //! 1. *Freeze* the word. Only a word that is still as it was read is frozen, so nothing is lost.
 //! 2. *Copy*, if it is live: insert the same record into the next array, but only if the key has no
-//!    slot there. Absence is named in the next array too, so a key that was copied and deleted there
-//!    is not brought back by a helper that slept.
-//! 3. *Finish*: the word becomes MOVED. Only now may anyone change the key in the next array, and the
-//!    mutation that wants to makes sure of it by evacuating the whole chain. So as long as the word is
-//!    not MOVED, the record in it is the key's value, and readers may answer from it.
+//!    slot there. Absence is named in the next array too, so a key that was copied and deleted
+//!    there is not brought back by a helper that slept.
+//! 3. *Finish*: the word becomes MOVED. Only now may anyone change the key in the next array, and
+//!    the mutation that wants to makes sure of it by evacuating the whole chain. So as long as the
+//!    word is not MOVED, the record in it is the key's value, and readers may answer from it.
 //!
 //! A dead word is finished without a copy; the winner retires its record.
 //!
 //! A copy that meets FROZEN or MOVED in the next array drops itself: the next array can only be
 //! migrating if this array's migration is complete, so its key is already there.
 //!
-//! When all chunks are done, whoever notices makes the next array the segment's root and retires this
-//! one. Only a root begins a migration, so there is one at a time.
+//! When all chunks are done, whoever notices makes the next array the segment's root and retires
+//! this one. Only a root begins a migration, so there is one at a time.
 
 use super::array::{Array, CHUNK, Migration};
 use super::slot::{Word, tag_of};
@@ -54,7 +55,12 @@ impl<'g> Moving<'g> {
     /// and the key is to be looked for in the next array only.
     pub(super) fn evacuate(&self, guard: &'g Guard<'_>, local_hash: u64) {
         for index in self.array.chain(local_hash) {
-            if self.move_slot(guard, index).is_empty() {
+            self.target().count_copies(1);
+            let (word, copied) = self.move_slot(guard, index);
+            if !copied {
+                self.target().retract_copies(1);
+            }
+            if word.is_empty() {
                 return;
             }
         }
@@ -73,23 +79,26 @@ impl<'g> Moving<'g> {
                 // The copy needs the record's hash: fetch the lines of all before the first use.
                 prefetch_read(self.array.slot(index).load().pointer().cast_const());
             }
-            for index in slots {
-                let _ = self.move_slot(guard, index);
-            }
+            let counted = slots.len();
+            self.target().count_copies(counted);
+            let copied = slots.filter(|&index| self.move_slot(guard, index).1).count();
+            self.target().retract_copies(counted - copied);
             self.migration.mark_done(chunk);
         }
         let done = self.migration.is_done(chunks);
         Progress { done, promoted: done && self.promote(root, guard) }
     }
 
-    /// Makes one slot's word final and returns it.
-    fn move_slot(&self, guard: &'g Guard<'_>, index: usize) -> Word {
+    /// Makes one slot's word final. Returns it, and whether this call has claimed a slot of the
+    /// next array, which the caller has counted.
+    fn move_slot(&self, guard: &'g Guard<'_>, index: usize) -> (Word, bool) {
         let slot = self.array.slot(index);
+        let mut copied = false;
         // Each retry follows another thread's success on this word, which has few steps to go.
         loop {
             let mut word = slot.load();
             if word.is_final() || word.is_empty() && planted::is(Planted::EmptyNotFrozen) {
-                return word;
+                return (word, copied);
             }
             if !word.is_frozen() {
                 match slot.freeze(word) {
@@ -97,7 +106,7 @@ impl<'g> Moving<'g> {
                     Err(_) => continue,
                 }
                 if word.is_final() {
-                    return word;
+                    return (word, copied);
                 }
             }
             // SAFETY: loaded under the pin 'g.
@@ -110,30 +119,29 @@ impl<'g> Moving<'g> {
                 let _ = slot.finish(word);
             }
             if live {
-                self.copy(word, record);
+                copied |= self.copy(word, record);
             }
             if live && planted::is(Planted::MutateBeforeMoved) {
-                return word;
+                return (word, copied);
             }
             if slot.finish(word) && !live {
-                // SAFETY: the absence was linked in this slot alone (dead words are not copied), and
-                // we unlinked it.
+                // SAFETY: the absence was linked in this slot alone (dead words are not copied),
+                // and we unlinked it.
                 unsafe { record::retire(guard, record.as_ptr()) };
             }
         }
     }
 
-    /// Inserts a live record into the next array unless its key has a slot there.
-    fn copy(&self, word: Word, record: RecordRef<'g>) {
+    /// Inserts a live record into the next array unless its key has a slot there. True if it did.
+    fn copy(&self, word: Word, record: RecordRef<'g>) -> bool {
         let target = self.target();
         let tag = tag_of(record.hash());
-        target.count_copy();
         for index in target.chain(record.hash() << self.shift) {
             let slot = target.slot(index);
             let mut found = slot.load();
             if found == Word::EMPTY {
                 match slot.publish(Word::EMPTY, word.thawed()) {
-                    Ok(()) => return,
+                    Ok(()) => return true,
                     Err(now) => found = now,
                 }
             }
@@ -141,13 +149,13 @@ impl<'g> Moving<'g> {
                 if planted::is(Planted::CopyPastFrozen) {
                     continue;
                 }
-                break;
+                return false;
             }
             if found.tag() == tag && self.is_same_key(found, record) {
-                break;
+                return false;
             }
         }
-        target.retract_copy();
+        false
     }
 
     fn is_same_key(&self, found: Word, record: RecordRef<'g>) -> bool {

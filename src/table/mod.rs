@@ -10,14 +10,15 @@
 //!   pinned ([`slot`]).
 //! * **Absence is named and unique.** A deleted key's slot holds the dead record itself, or a fresh
 //!   record of kind `Absent`. A slot's key never changes until its array is retired.
-//! * **Authority.** A key lives in an array unless its own slot there is MOVED, or the EMPTY that ends
-//!   its chain is FROZEN; then it lives in the next. A MOVED tag match is nameless: keep probing.
+//! * **Authority.** A key lives in an array unless its own slot there is MOVED, or the EMPTY that
+//!   ends its chain is FROZEN; then it lives in the next. A MOVED tag match is nameless: keep
+//!   probing.
 //! * **MOVED before mutate.** Nobody changes a key in the next array before its slot in this one is
 //!   MOVED or its chain's end is FROZEN ([`migrate`]).
 //! * **One migration at a time** in a segment: only a root begins one.
 //! * **The root is loaded inside the pin**; a stale root is followed by its migration only.
-//! * **Freeze before unlink.** An integer record's counter is frozen before the record is replaced or
-//!   removed (`record::counter`).
+//! * **Freeze before unlink.** An integer record's counter is frozen before the record is replaced
+//!   or removed (`record::counter`).
 //! * **Nothing blocks while pinned.** Every loop below retries only when another thread succeeded.
 //!
 //! # Linearization points
@@ -27,8 +28,8 @@
 //! * A read that finds the key: the load of its slot word. For an integer, the value is the one at
 //!   the load of the counter; the record was in its slot at some time between the two loads with
 //!   that value, because its counter is frozen before it leaves.
-//! * A read that finds nothing: the load of the EMPTY or dead word that said so, in the array that was
-//!   the authority for the key at that moment.
+//! * A read that finds nothing: the load of the EMPTY or dead word that said so, in the array that
+//!   was the authority for the key at that moment.
 //!
 //! # Hash flooding
 //! The table trusts that hashes are unpredictable; the store keys them per process.
@@ -161,17 +162,30 @@ impl Table {
         unsafe { root.as_ref() }
     }
 
-    /// First step of a batched look-up: asks for the slots where the key will be sought.
-    #[inline]
-    pub fn prefetch(&self, hash: u64, guard: &Guard<'_>) {
-        if let Some(array) = self.root(hash, guard) {
-            prefetch_read(array.home_address(self.local(hash)));
+    /// Brings near what the next operations on these hashes will read, so that the memory latencies
+    /// of different keys overlap. In three rounds, each of which needs what the one before asked
+    /// for: the segments' arrays, the home lines in them, the records those promise. (Measured with
+    /// 2 million keys: without the first round a third of a batch's time is spent waiting in the
+    /// second.)
+    pub fn prefetch(&self, hashes: &[u64], guard: &Guard<'_>) {
+        for &hash in hashes {
+            if let Some(array) = self.root(hash, guard) {
+                prefetch_read(array);
+            }
+        }
+        for &hash in hashes {
+            if let Some(array) = self.root(hash, guard) {
+                prefetch_read(array.home_address(self.local(hash)));
+            }
+        }
+        for &hash in hashes {
+            self.prefetch_record(hash, guard);
         }
     }
 
-    /// Second step: asks for the record that the slots promise.
+    /// Asks for the record that a hash's home line promises.
     #[inline]
-    pub fn prefetch_record(&self, hash: u64, guard: &Guard<'_>) {
+    fn prefetch_record(&self, hash: u64, guard: &Guard<'_>) {
         let Some(array) = self.root(hash, guard) else {
             return;
         };

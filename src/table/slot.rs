@@ -5,23 +5,23 @@
 //! bit 47 .. 4    address of the record (aligned to 16)
 //! bit 3 DEAD     the record is the named absence of its key: it was deleted
 //! bit 2 HAS_TTL  the record has a deadline (reserved for expiry)
-//! bit 1 MOVED    the slot's key is decided in the next array; the address is cleared, the tag stays
+//! bit 1 MOVED    the slot's key is decided in the next array; the tag stays, the address goes
 //! bit 0 FROZEN   a migration has fixed the word; only MOVED can follow
 //! ```
 //!
 //! States and transitions (each one compare-and-swap by [`Slot`]):
 //!
 //! ```text
-//! EMPTY ──claim──> live R ──replace──> live R' ──remove──> DEAD R' or absent A ──revive──> live R''
+//! EMPTY ──claim──> live R ──replace──> live R' ──remove──> DEAD R' or absent ──revive──> live R''
 //!   │                 │                                      │
 //! freeze            freeze                                 freeze
 //!   v                 v                                      v
 //! FROZEN EMPTY    FROZEN live ──copy, finish──> MOVED    FROZEN dead ──finish──> MOVED
 //! ```
 //!
-//! * A word that has left a slot never returns to it while anyone who read it is pinned: every record
-//!   is freshly allocated, a record dies once, EMPTY never comes back. So a compare-and-swap that
-//!   succeeds proves that nothing happened in the slot since the word was read.
+//! * A word that has left a slot never returns to it while anyone who read it is pinned: every
+//!   record is freshly allocated, a record dies once, EMPTY never comes back. So a compare-and-swap
+//!   that succeeds proves that nothing happened in the slot since the word was read.
 //! * A slot's key never changes until its array is retired: DEAD and absent records keep the name.
 //!
 //! The word is an `AtomicPtr` so that a record's pointer keeps its provenance through it.
@@ -158,8 +158,8 @@ impl Word {
     }
 }
 
-/// Address bits above 48 would be taken for a tag. User addresses have 47 bits on the systems we run
-/// on; a kernel with five-level paging gives wider ones only to programs that ask for them.
+/// Address bits above 48 would be taken for a tag. User addresses have 47 bits on the systems we
+/// run on; a kernel with five-level paging gives wider ones only to programs that ask for them.
 #[inline]
 fn assert_fits(record: *mut Header) {
     assert!(record.addr() & (TAG | FLAGS) == 0, "a record's address does not fit a slot word");

@@ -55,7 +55,7 @@ fn append_against_migration() {
     let before = address(&keyspace, &local);
     let other = spawn(&keyspace, |keyspace, local| append(keyspace, local, K, b"x"));
     set(&keyspace, &local, SECOND, b"second");
-    keyspace.maintain(&local);
+    keyspace.maintain(&local, true);
     assert_eq!(other.join().unwrap(), 130);
     assert_eq!(tail(&keyspace, &local), "x");
     assert_eq!(append(&keyspace, &local, K, b"y"), 131);

@@ -7,7 +7,7 @@ use ferrum_kv::sync::planted::Planted;
 fn copier_against_delete() {
     let keyspace = migrating(b"value");
     let local = keyspace.join();
-    let helper = spawn(&keyspace, |keyspace, local| keyspace.maintain(local));
+    let helper = spawn(&keyspace, |keyspace, local| keyspace.maintain(local, true));
     assert!(remove(&keyspace, &local, K));
     assert_eq!(get(&keyspace, &local, K), None, "a deleted key came back");
     helper.join().unwrap();
@@ -31,7 +31,7 @@ fn an_absence_without_a_name_is_seen() {
 fn copier_against_reader() {
     let keyspace = migrating(b"value");
     let local = keyspace.join();
-    let helper = spawn(&keyspace, |keyspace, local| keyspace.maintain(local));
+    let helper = spawn(&keyspace, |keyspace, local| keyspace.maintain(local, true));
     let read = get(&keyspace, &local, K);
     assert_eq!(read.as_deref(), Some(&b"value"[..]), "a present key was not found");
     helper.join().unwrap();
@@ -52,8 +52,8 @@ fn a_slot_finished_before_its_copy_is_seen() {
 fn two_copiers_against_reader() {
     let keyspace = migrating(b"value");
     let local = keyspace.join();
-    let one = spawn(&keyspace, |keyspace, local| keyspace.maintain(local));
-    let two = spawn(&keyspace, |keyspace, local| keyspace.maintain(local));
+    let one = spawn(&keyspace, |keyspace, local| keyspace.maintain(local, true));
+    let two = spawn(&keyspace, |keyspace, local| keyspace.maintain(local, true));
     let read = get(&keyspace, &local, K);
     assert_eq!(read.as_deref(), Some(&b"value"[..]), "a present key was not found");
     one.join().unwrap();
@@ -94,7 +94,7 @@ fn twins() {
     set(&keyspace, &local, NEIGHBOUR, b"neighbour");
     set(&keyspace, &local, FIRST, b"first");
     assert_eq!(migrations(&keyspace, &local), (1, 0));
-    let helper = spawn(&keyspace, |keyspace, local| keyspace.maintain(local));
+    let helper = spawn(&keyspace, |keyspace, local| keyspace.maintain(local, true));
     let read = get(&keyspace, &local, NEIGHBOUR);
     assert_eq!(read.as_deref(), Some(&b"neighbour"[..]), "a present key was not found");
     helper.join().unwrap();
@@ -115,7 +115,7 @@ fn a_probe_that_trusts_a_moved_tag_is_seen() {
 fn stale_helper() {
     let keyspace = migrating(b"value");
     let local = keyspace.join();
-    let helper = spawn(&keyspace, |keyspace, local| keyspace.maintain(local));
+    let helper = spawn(&keyspace, |keyspace, local| keyspace.maintain(local, true));
     assert!(remove(&keyspace, &local, K));
     migrate_again(&keyspace, &local);
     assert_eq!(get(&keyspace, &local, K), None, "a deleted key came back");

@@ -60,7 +60,7 @@ fn insert_against_freeze() {
     let inserter = spawn(&keyspace, |keyspace, local| set(keyspace, local, K, b"value"));
     // The array is now mostly dead, so this begins a migration.
     assert!(remove(&keyspace, &local, FIRST));
-    keyspace.maintain(&local);
+    keyspace.maintain(&local, true);
     inserter.join().unwrap();
     assert_eq!(get(&keyspace, &local, K).as_deref(), Some(&b"value"[..]), "the key is lost");
     migrate_again(&keyspace, &local);
@@ -88,7 +88,7 @@ fn two_inserters_across_a_migration() {
     let two = set_if_absent(&keyspace, &local, K, b"two");
     let one = one.join().unwrap();
     assert!(one != two, "SETNX must have one winner");
-    keyspace.maintain(&local);
+    keyspace.maintain(&local, true);
     let winner: &[u8] = if one { b"one" } else { b"two" };
     assert_eq!(get(&keyspace, &local, K).as_deref(), Some(winner));
 }

@@ -115,7 +115,12 @@ pub(crate) fn set(keyspace: &Keyspace, local: &Local, key: Key<'_>, value: &[u8]
     keyspace.database(0).set(&local.pin(), key, NewValue::Copy(value));
 }
 
-pub(crate) fn set_if_absent(keyspace: &Keyspace, local: &Local, key: Key<'_>, value: &[u8]) -> bool {
+pub(crate) fn set_if_absent(
+    keyspace: &Keyspace,
+    local: &Local,
+    key: Key<'_>,
+    value: &[u8],
+) -> bool {
     keyspace.database(0).set_if_absent(&local.pin(), key, NewValue::Copy(value))
 }
 
@@ -146,12 +151,12 @@ pub(crate) fn migrations(keyspace: &Keyspace, local: &Local) -> (usize, u64) {
 /// Completes what migrates, then makes the table migrate once more and completes that: what has been
 /// resurrected comes to light, what was lost is gone for good.
 pub(crate) fn migrate_again(keyspace: &Keyspace, local: &Local) {
-    keyspace.maintain(local);
+    keyspace.maintain(local, true);
     let (_, before) = migrations(keyspace, local);
     for round in 0..20u64 {
         let filler = Key { bytes: &round.to_le_bytes(), hash: round << 59 | round << 16 | 9 };
         set(keyspace, local, filler, b"filler");
-        keyspace.maintain(local);
+        keyspace.maintain(local, true);
         if migrations(keyspace, local).1 > before {
             return;
         }

@@ -87,6 +87,16 @@ fn a_batch_stops_when_the_replies_grow() {
 }
 
 #[test]
+fn a_batch_of_much_work_takes_several_turns() {
+    let mut server = Server::new();
+    let mut connection = server.connect();
+    let keys = " k".repeat(64);
+    let reply = server.run(&mut connection, format!("EXISTS{keys}\r\n").repeat(320).as_bytes());
+    assert_eq!(reply, b":0\r\n".repeat(320));
+    assert_eq!(connection.flushes, 9, "2048 keys in a turn, 10 turns");
+}
+
+#[test]
 fn the_protocol_changes_in_the_middle_of_a_batch_and_stays() {
     let mut server = Server::new();
     let mut connection = server.connect();

@@ -17,7 +17,7 @@ fn command(name: &str, arguments: &[String]) -> Vec<u8> {
 
 #[test]
 fn every_number_of_keys_gives_the_same_replies() {
-    for count in [1, 2, 31, 32, 33, 63, 64, 65, 96, 97, 1023, 1024, 1025, 5000] {
+    for count in [1, 2, 31, 32, 33, 63, 64, 65, 96, 97, 511, 512, 513, 1024, 5000] {
         let mut server = Server::new();
         let mut connection = server.connect();
         let keys = names(count);
@@ -52,7 +52,7 @@ fn a_long_command_comes_in_pieces() {
     let keys = names(100_000);
     let reply = server.run(&mut connection, &command("EXISTS", &keys));
     assert_eq!(reply, b":0\r\n");
-    assert!(connection.flushes >= 97, "{} pieces", connection.flushes);
+    assert!(connection.flushes >= 195, "{} pieces", connection.flushes);
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn others_are_served_between_two_pieces() {
     let mut server = Server::new();
     let mut connection = server.connect();
     let mut other = server.connect();
-    let keys = names(2000);
+    let keys = names(1000);
     let input = command("DEL", &keys);
     let mut batch = Batch::new();
     let decoded = connection.decoder.decode(&input, &mut batch, 10).expect("well formed");
@@ -96,9 +96,9 @@ fn others_are_served_between_two_pieces() {
     let Progress::Flush(at) = server.engine.execute(client, &batch, &input, at, &mut out) else {
         panic!("a piece");
     };
-    assert_eq!((at.command, at.key, at.total), (0, 1024, 1));
+    assert_eq!((at.command, at.key, at.total), (0, 512, 1));
     assert!(out.is_empty());
-    server.command(&mut other, &[b"SET", keys[1999].as_bytes(), b"x"]);
+    server.command(&mut other, &[b"SET", keys[999].as_bytes(), b"x"]);
     let progress = server.engine.execute(client, &batch, &input, at, &mut out);
     assert_eq!(progress, Progress::Flush(Position { command: 1, ..Position::default() }));
     assert_eq!(out.is_single(), Some(&b":2\r\n"[..]));

@@ -1,0 +1,22 @@
+//! The server as a user meets it: the real program, spoken to over real sockets.
+//!
+//! Each test starts a server of its own on a free port and stops it at the end; what the server
+//! logs is watched, so a panic anywhere inside fails the test that caused it.
+
+mod harness;
+
+mod binary_values;
+mod commands;
+mod concurrency;
+mod differential;
+mod handshake;
+mod inline_commands;
+mod life_cycle;
+mod long_commands;
+mod many_clients;
+mod model;
+mod pipelines;
+mod protocol_errors;
+mod redis_crate;
+mod redis_tools;
+mod slow_clients;
