@@ -17,6 +17,7 @@
 use super::pool::count_bytes;
 use crate::sync::Arc;
 use crate::sync::atomic::{AtomicUsize, Ordering};
+use crate::sync::planted::{self, Planted};
 use std::cell::UnsafeCell;
 use std::mem::MaybeUninit;
 
@@ -71,18 +72,24 @@ impl AppendBuffer {
         }
     }
 
-    /// Claims room for `tail` behind a value of `length` bytes and fills it. `Err` if the buffer
+    /// Claims room for `tail`, which is not empty, behind a value of `length` bytes and fills it. `Err` if the buffer
     /// has no room, or someone has claimed it already.
     pub fn claim(self: &Arc<Self>, length: usize, tail: &[u8]) -> Result<Claim, ClaimError> {
+        debug_assert!(!tail.is_empty(), "an empty claim is not exclusive");
         let end = length + tail.len();
         if end > self.bytes.len() {
             return Err(ClaimError::Full);
         }
         // Acquire pairs with the Release of a claim given back: its writes to the same bytes come
         // before ours. Release is not needed: the record's publication carries our writes.
-        self.claimed
-            .compare_exchange(length, end, Ordering::Acquire, Ordering::Relaxed)
-            .map_err(|_| ClaimError::Taken)?;
+        if planted::is(Planted::ClaimNotExclusive) && self.claimed.load(Ordering::Acquire) == length
+        {
+            self.claimed.store(end, Ordering::Release);
+        } else {
+            self.claimed
+                .compare_exchange(length, end, Ordering::Acquire, Ordering::Relaxed)
+                .map_err(|_| ClaimError::Taken)?;
+        }
         // SAFETY: the claim gives this thread alone the bytes length..end.
         unsafe { self.write(length, tail) };
         Ok(Claim { buffer: self.clone(), start: length, end, published: false })
@@ -150,7 +157,7 @@ impl Claim {
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        if !self.published {
+        if !self.published && !planted::is(Planted::ClaimNotGivenBack) {
             // Release pairs with the Acquire in `claim`. It cannot fail (see the module's prose).
             let back = self.buffer.claimed.compare_exchange(
                 self.end,

@@ -18,6 +18,7 @@
 //! may give up; later INCRs then replace the record.
 
 use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::planted::{self, Planted};
 use crate::sync::spin_loop;
 
 /// The value stands for good; INCR goes by replacing the record.
@@ -81,6 +82,10 @@ impl CounterWord {
             if !fits_in_place(sum) {
                 return Added::TooLarge;
             }
+            if planted::is(Planted::CounterNotExclusive) {
+                self.0.store(encode(sum), Ordering::Release);
+                return Added::Done(sum);
+            }
             // AcqRel: release for `get` and `freeze`; acquire so that the value we build on is one
             // whose past is ours too.
             match self.0.compare_exchange(word, encode(sum), Ordering::AcqRel, Ordering::Acquire) {
@@ -97,6 +102,9 @@ impl CounterWord {
 
     /// Stops all in-place changes and returns the value that stands.
     pub fn freeze(&self) -> i64 {
+        if planted::is(Planted::CounterNotFrozen) {
+            return self.get();
+        }
         // AcqRel: acquire the last change before the freeze; release so that an adder that sees
         // FROZEN also sees what the freezer knew (a migration it must follow).
         decode(self.0.fetch_or(FROZEN, Ordering::AcqRel))

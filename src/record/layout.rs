@@ -42,6 +42,9 @@ pub struct Header {
     /// Model checkers only: a freed record is poisoned and kept, so that touching it is caught.
     #[cfg(any(loom, shuttle))]
     pub(super) freed: plain::AtomicBool,
+    /// Loom only: fails if the record is found without having been published.
+    #[cfg(loom)]
+    made: crate::sync::WatchedCell<()>,
 }
 
 #[cfg(not(any(loom, shuttle)))]
@@ -50,6 +53,8 @@ const _: () = assert!(size_of::<Header>() == 32);
 impl Header {
     pub(super) fn new(hash: u64, version: u64, kind: Kind, key: usize, value: usize) -> Self {
         debug_assert!(key <= MAX_LENGTH && value <= MAX_LENGTH);
+        #[cfg(any(loom, shuttle))]
+        crate::sync::graveyard::born();
         Self {
             hash,
             version,
@@ -58,6 +63,12 @@ impl Header {
             value_length: value as u32,
             #[cfg(any(loom, shuttle))]
             freed: plain::AtomicBool::new(false),
+            #[cfg(loom)]
+            made: {
+                let made = crate::sync::WatchedCell::new(());
+                made.with_mut(|_| ());
+                made
+            },
         }
     }
 
@@ -125,21 +136,23 @@ impl<'g> RecordRef<'g> {
         let pointer = unsafe { NonNull::new_unchecked(pointer) };
         let record = Self { pointer, pin: PhantomData };
         #[cfg(any(loom, shuttle))]
-        record.assert_alive();
+        let _ = record.header();
         record
-    }
-
-    #[cfg(any(loom, shuttle))]
-    fn assert_alive(self) {
-        let freed = self.header().freed.load(plain::Ordering::SeqCst);
-        assert!(!freed, "use after free: a record was touched after its grace period");
     }
 
     #[inline]
     fn header(self) -> &'g Header {
         // SAFETY: alive during 'g by the contract of `from_raw`, and never written but through the
         // atomics inside.
-        unsafe { self.pointer.as_ref() }
+        let header = unsafe { self.pointer.as_ref() };
+        #[cfg(any(loom, shuttle))]
+        assert!(
+            !header.freed.load(plain::Ordering::SeqCst),
+            "use after free: a record was touched after its grace period"
+        );
+        #[cfg(loom)]
+        header.made.with(|_| ());
+        header
     }
 
     /// The pointer, for comparing and retiring.

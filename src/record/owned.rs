@@ -161,10 +161,19 @@ impl Remains {
             // SAFETY: the header is alive; models keep freed records so that a late touch is seen.
             let freed = unsafe { &(*self.pointer).freed };
             assert!(!freed.swap(true, crate::sync::Ordering::SeqCst), "a record was freed twice");
-            pool::count_model_free();
-            let _ = (self.kind, self.size);
+            // SAFETY: buried once, since a second release has failed just above.
+            crate::sync::graveyard::bury(move || unsafe { self.dispose() });
         }
         #[cfg(not(any(loom, shuttle)))]
+        // SAFETY: the caller's promise.
+        unsafe {
+            self.dispose();
+        }
+    }
+
+    /// # Safety
+    /// As [`Remains::release`].
+    unsafe fn dispose(self) {
         // SAFETY: the payload is initialised for its kind and dropped once; the block was
         // allocated with this size.
         unsafe {

@@ -51,12 +51,6 @@ pub fn count_bytes(delta: i64) {
     ALLOCATED.add(delta);
 }
 
-/// A model's record has been freed: it is poisoned and kept, but counts as given back.
-#[cfg(any(loom, shuttle))]
-pub(super) fn count_model_free() {
-    RECORDS.add(-1);
-}
-
 thread_local! {
     /// Free blocks by class. The lists stand beside the blocks, not in them: a block that comes
     /// back has long left the core's cache, and linking it through its own first word would fetch
@@ -120,7 +114,6 @@ pub(super) fn allocate(size: usize) -> NonNull<u8> {
 /// `block` came from [`allocate`] with the same `size`, is not used any more, and is given back
 /// once.
 #[inline]
-#[cfg(not(any(loom, shuttle)))]
 pub(super) unsafe fn free(block: NonNull<u8>, size: usize) {
     let size = class_size(size);
     ALLOCATED.add(-(size as i64));

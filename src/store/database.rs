@@ -234,6 +234,10 @@ impl Append<'_> {
         let Some(record) = current else {
             return self.put_joined(&[]);
         };
+        if self.tail.is_empty() {
+            // Nothing to claim: an empty claim would not be exclusive.
+            return Decision::Keep(Ok(record.value().map_or(0, |value| value.len())));
+        }
         if let Some((buffer, length)) = record.large().and_then(|large| large.appendable()) {
             if length + self.tail.len() > self.limit {
                 return Decision::Keep(Err(ValueTooLong));

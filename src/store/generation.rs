@@ -8,6 +8,7 @@
 
 use crate::sync::atomic::{AtomicPtr, Ordering};
 use crate::sync::epoch::{Collector, Guard};
+use crate::sync::planted::{self, Planted};
 use crate::table::{Table, TableOptions};
 use std::ptr::null_mut;
 
@@ -68,11 +69,20 @@ impl Generations {
     /// Empties a database.
     pub(super) fn flush(&self, index: usize, guard: &Guard<'_>) {
         // Acquire: whoever made the table did so before us.
-        let table = self.slots[index].swap(null_mut(), Ordering::AcqRel);
+        let table = if planted::is(Planted::FlushBySeparateSteps) {
+            let table = self.slots[index].load(Ordering::Acquire);
+            self.slots[index].store(null_mut(), Ordering::Release);
+            table
+        } else {
+            self.slots[index].swap(null_mut(), Ordering::AcqRel)
+        };
         if table.is_null() {
             return;
         }
         let old = Unlinked(table, self.reaper.handle());
+        if planted::is(Planted::FlushWithoutGrace) {
+            return old.reap();
+        }
         // SAFETY: the swap has taken the generation from everybody who pins later, and gave it to
         // us alone.
         unsafe { guard.defer(0, move || old.reap()) };
@@ -166,7 +176,7 @@ mod reaper {
 
     impl ReaperHandle {
         pub(in crate::store) fn free(&self, table: Box<Table>) {
-            drop(table);
+            table.free();
         }
     }
 }

@@ -6,6 +6,7 @@
 //! * [`plain`]: standard atomics in every build, for counters and statistics that no protocol
 //!   depends on. Model checkers do not see them, which keeps models small.
 //! * [`epoch`]: pin, retire, collect. crossbeam-epoch on hardware, a checked stand-in elsewhere.
+//! * [`planted`]: faults that tests plant to see the models fail.
 #![allow(unsafe_code)]
 
 #[cfg(not(any(loom, shuttle)))]
@@ -15,6 +16,9 @@ pub mod epoch;
 #[path = "epoch_model.rs"]
 pub mod epoch;
 
+#[cfg(any(loom, shuttle))]
+pub mod graveyard;
+pub mod planted;
 pub mod stripe;
 
 pub use std::sync::{Arc, Mutex, OnceLock, PoisonError, mpsc};
@@ -37,6 +41,11 @@ pub mod atomic {
     #[cfg(not(any(loom, shuttle)))]
     pub use std::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering, fence};
 }
+
+/// A place that loom watches for data races: written where an object is made, read wherever it is
+/// used, it fails if the object was published without a release or found without an acquire.
+#[cfg(loom)]
+pub use loom::cell::UnsafeCell as WatchedCell;
 
 /// Tells the processor (or the model checker) that this thread waits for another one's step.
 #[inline]

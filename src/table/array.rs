@@ -13,31 +13,45 @@
 use super::slot::{Slot, Word, tag_of};
 use crate::record::{Header, Key, RecordRef, count_bytes};
 use crate::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+use crate::sync::planted::{self, Planted};
 use std::ptr::null_mut;
 
 /// Slots of a home: one cache line of words.
 #[cfg(not(any(loom, shuttle)))]
 pub(super) const LINE: usize = 8;
 /// Models use short lines so that chains wrap and arrays fill within a few steps.
-#[cfg(any(loom, shuttle))]
+#[cfg(loom)]
+pub(super) const LINE: usize = 1;
+#[cfg(shuttle)]
 pub(super) const LINE: usize = 2;
 
 /// Claimed share of the slots (live and dead) that asks for a new array, in percent. At 65 the 99th
 /// percentile of a miss reads 4 lines, at 75 it reads 8 (measured).
 const LOAD_PERCENT: usize = 65;
 
+/// An array grows by this part of its slots.
+#[cfg(not(any(loom, shuttle)))]
+const GROWTH_DIVISOR: usize = 3;
+/// By half in models, so that the smallest arrays admit an insert while they are moved into.
+#[cfg(any(loom, shuttle))]
+const GROWTH_DIVISOR: usize = 2;
+
 /// Slots that one step of a migration moves: four cache lines, whose records are fetched together.
 #[cfg(not(any(loom, shuttle)))]
 pub(super) const CHUNK: usize = 32;
-#[cfg(any(loom, shuttle))]
+#[cfg(loom)]
+pub(super) const CHUNK: usize = 1;
+#[cfg(shuttle)]
 pub(super) const CHUNK: usize = 2;
 
 /// Mutations that may have passed an array's admission and not yet be counted as claims by a reader
 /// of the counters: one a thread, and a server has at most 128 workers.
 #[cfg(not(any(loom, shuttle)))]
 const IN_FLIGHT: usize = 256;
-#[cfg(any(loom, shuttle))]
-const IN_FLIGHT: usize = 2;
+#[cfg(loom)]
+const IN_FLIGHT: usize = 3;
+#[cfg(shuttle)]
+const IN_FLIGHT: usize = 16;
 
 #[repr(align(64))]
 struct Line([Slot; LINE]);
@@ -60,6 +74,9 @@ pub(super) struct Array {
     lines: Box<[Line]>,
     migration: AtomicPtr<Migration>,
     counts: Counts,
+    /// Model checkers only: a freed array is poisoned and kept, so that touching it is caught.
+    #[cfg(any(loom, shuttle))]
+    freed: crate::sync::AtomicBool,
 }
 #[cfg(not(any(loom, shuttle)))]
 const _: () = assert!(size_of::<Array>() == 64, "the header is one line");
@@ -90,10 +107,33 @@ impl Array {
         let lines = slots.div_ceil(LINE).max(1);
         let lines: Box<[Line]> =
             (0..lines).map(|_| Line(std::array::from_fn(|_| Slot::empty()))).collect();
-        let array =
-            Self { lines, migration: AtomicPtr::new(null_mut()), counts: Counts::default() };
+        let array = Self {
+            lines,
+            migration: AtomicPtr::new(null_mut()),
+            counts: Counts::default(),
+            #[cfg(any(loom, shuttle))]
+            freed: crate::sync::AtomicBool::new(false),
+        };
         count_bytes(array.memory());
+        #[cfg(any(loom, shuttle))]
+        crate::sync::graveyard::born();
         Box::new(array)
+    }
+
+    /// Frees an array that nobody can reach any more. A model only poisons it.
+    pub(super) fn free(self: Box<Self>) {
+        #[cfg(any(loom, shuttle))]
+        {
+            let freed = self.freed.swap(true, crate::sync::Ordering::SeqCst);
+            assert!(!freed, "an array was freed twice");
+            crate::sync::graveyard::bury(move || drop(self));
+        }
+    }
+
+    #[cfg(any(loom, shuttle))]
+    fn assert_alive(&self) {
+        let freed = self.freed.load(crate::sync::Ordering::SeqCst);
+        assert!(!freed, "use after free: an array was touched after its grace period");
     }
 
     fn memory(&self) -> i64 {
@@ -111,6 +151,8 @@ impl Array {
 
     #[inline]
     pub(super) fn slot(&self, index: usize) -> &Slot {
+        #[cfg(any(loom, shuttle))]
+        self.assert_alive();
         &self.lines[index / LINE].0[index % LINE]
     }
 
@@ -158,6 +200,7 @@ impl Array {
             }
             // SAFETY: loaded just now under the pin.
             match unsafe { word.record::<'g>() } {
+                None if planted::is(Planted::StopAtMovedTag) => return Probe::Onward,
                 None => onward = true,
                 Some(record) if record.hash() == key.hash && record.key() == key.bytes => {
                     return Probe::Found { index, word, record };
@@ -176,6 +219,8 @@ impl Array {
     /// The array was reached under a pin that lasts `'g`.
     #[inline]
     pub(super) unsafe fn migration<'g>(&self) -> Option<&'g Migration> {
+        #[cfg(any(loom, shuttle))]
+        self.assert_alive();
         // Acquire, with the release in `begin`: the migration and its target are whole.
         let migration = self.migration.load(Ordering::Acquire);
         // SAFETY: published once, owned by this array, freed with it after a grace period.
@@ -209,7 +254,7 @@ impl Array {
         let won = self.migration.compare_exchange(
             null_mut(),
             migration,
-            Ordering::Release,
+            planted::ordering(Ordering::Release, Planted::RelaxedBegin),
             Ordering::Relaxed,
         );
         if won.is_ok() {
@@ -285,7 +330,7 @@ impl Array {
             // Growing by a third, not doubling: load stays between 49 and 65 %, and slots cost 14
             // bytes a key on average instead of 18; a key is copied three times in its life instead
             // of once.
-            return capacity + (capacity / 3).max(LINE);
+            return capacity + (capacity / GROWTH_DIVISOR).max(LINE);
         }
         let smaller = (capacity * 7 / 10).next_multiple_of(LINE);
         let most = self.limit().max(claimed) + IN_FLIGHT;
@@ -354,7 +399,8 @@ impl Migration {
     pub(super) fn mark_done(&self, chunk: usize) {
         // AcqRel: release our copies; acquire keeps the chain of earlier bits' releases for those
         // who read the word after us.
-        self.done[chunk / 64].fetch_or(1 << (chunk % 64), Ordering::AcqRel);
+        let ordering = planted::ordering(Ordering::AcqRel, Planted::RelaxedDone);
+        self.done[chunk / 64].fetch_or(1 << (chunk % 64), ordering);
     }
 
     /// Whether every slot of the array is final.

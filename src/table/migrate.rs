@@ -27,6 +27,7 @@ use super::slot::{Word, tag_of};
 use crate::record::{self, Header, RecordRef};
 use crate::sync::atomic::{AtomicPtr, Ordering};
 use crate::sync::epoch::Guard;
+use crate::sync::planted::{self, Planted};
 use crate::sync::prefetch_read;
 
 /// An array on its way out, reached under a pin.
@@ -69,6 +70,9 @@ impl<'g> Moving<'g> {
     pub(super) fn help(&self, root: &AtomicPtr<Array>, guard: &'g Guard<'_>) -> Progress {
         let chunks = self.chunks();
         if let Some(chunk) = self.migration.next_chunk(chunks) {
+            if planted::is(Planted::DoneBeforeMoved) {
+                self.migration.mark_done(chunk);
+            }
             let first = chunk * CHUNK;
             let slots = first..(first + CHUNK).min(self.array.capacity());
             for index in slots.clone() {
@@ -93,7 +97,7 @@ impl<'g> Moving<'g> {
         // Each retry follows another thread's success on this word, which has few steps to go.
         loop {
             let mut word = slot.load();
-            if word.is_final() {
+            if word.is_final() || word.is_empty() && planted::is(Planted::EmptyNotFrozen) {
                 return (word, copied);
             }
             if !word.is_frozen() {
@@ -111,8 +115,14 @@ impl<'g> Moving<'g> {
             };
             // SAFETY: as above.
             let live = unsafe { word.is_live() };
+            if live && planted::is(Planted::FinishBeforeCopy) {
+                let _ = slot.finish(word);
+            }
             if live {
                 copied |= self.copy(word, record);
+            }
+            if live && planted::is(Planted::MutateBeforeMoved) {
+                return (word, copied);
             }
             if slot.finish(word) && !live {
                 // SAFETY: the absence was linked in this slot alone (dead words are not copied),
@@ -136,6 +146,9 @@ impl<'g> Moving<'g> {
                 }
             }
             if found.is_frozen() || found.is_moved() {
+                if planted::is(Planted::CopyPastFrozen) {
+                    continue;
+                }
                 return false;
             }
             if found.tag() == tag && self.is_same_key(found, record) {
@@ -150,6 +163,9 @@ impl<'g> Moving<'g> {
         let Some(other) = (unsafe { found.record::<'g>() }) else {
             return false;
         };
+        if found.is_dead() && planted::is(Planted::NamelessAbsence) {
+            return false;
+        }
         other.as_ptr() == record.as_ptr()
             || (other.hash() == record.hash() && other.key() == record.key())
     }
@@ -157,24 +173,33 @@ impl<'g> Moving<'g> {
     /// Makes the next array the root. True for the one caller that did.
     fn promote(&self, root: &AtomicPtr<Array>, guard: &Guard<'_>) -> bool {
         let target = self.migration.target_pointer();
+        if planted::is(Planted::RetireArrayBeforeSwap) {
+            self.retire_array(guard);
+        }
         // AcqRel: release to those who load the root (the copies of all helpers happened before us,
         // see `Migration::is_done`).
-        let swap = root.compare_exchange(self.pointer, target, Ordering::AcqRel, Ordering::Relaxed);
+        let success = planted::ordering(Ordering::AcqRel, Planted::RelaxedPromote);
+        let swap = root.compare_exchange(self.pointer, target, success, Ordering::Relaxed);
         let promoted = swap.is_ok();
-        if promoted {
-            let retired = SendArray(self.pointer);
-            let bytes = self.array.capacity() * size_of::<*mut Header>();
-            // SAFETY: the array is out of the root, which was its only way in for later pins (the
-            // array before it is gone: one migration at a time); we won the swap, so it is retired
-            // once. Its records belong to the next array now.
-            unsafe {
-                guard.defer(bytes, move || {
-                    let retired = retired;
-                    drop(Box::from_raw(retired.0));
-                });
-            }
+        if promoted && !planted::is(Planted::RetireArrayBeforeSwap) {
+            self.retire_array(guard);
         }
         promoted
+    }
+
+    /// Retires the array after it has been replaced as the root.
+    fn retire_array(&self, guard: &Guard<'_>) {
+        let retired = SendArray(self.pointer);
+        let bytes = self.array.capacity() * size_of::<*mut Header>();
+        // SAFETY: the array is out of the root, which was its only way in for later pins (the
+        // array before it is gone: one migration at a time); the caller has won the swap, so it is
+        // retired once. Its records belong to the next array now.
+        unsafe {
+            guard.defer(bytes, move || {
+                let retired = retired;
+                Box::from_raw(retired.0).free();
+            });
+        }
     }
 }
 

@@ -82,6 +82,9 @@ pub struct Table {
     migrated: plain::AtomicU64,
     /// Freed after everything else: no guard outlives the table's user.
     _collector: Collector,
+    /// Model checkers only: a freed table is poisoned and kept, so that touching it is caught.
+    #[cfg(any(loom, shuttle))]
+    freed: crate::sync::AtomicBool,
 }
 
 impl Table {
@@ -96,7 +99,19 @@ impl Table {
             migrating: plain::AtomicUsize::new(0),
             migrated: plain::AtomicU64::new(0),
             _collector: collector,
+            #[cfg(any(loom, shuttle))]
+            freed: crate::sync::AtomicBool::new(false),
         }
+    }
+
+    /// Frees a table that nobody can reach any more, as a model does: poisoned and kept.
+    #[cfg(any(loom, shuttle))]
+    pub fn free(self: Box<Self>) {
+        let freed = self.freed.swap(true, crate::sync::Ordering::SeqCst);
+        assert!(!freed, "a table was freed twice");
+        self.free_arrays();
+        crate::sync::graveyard::born();
+        crate::sync::graveyard::bury(move || drop(self));
     }
 
     /// Number of present keys: exact when nothing changes, else the number at some moment of the
@@ -124,6 +139,11 @@ impl Table {
 
     #[inline]
     fn segment(&self, hash: u64) -> &AtomicPtr<Array> {
+        #[cfg(any(loom, shuttle))]
+        assert!(
+            !self.freed.load(crate::sync::Ordering::SeqCst),
+            "use after free: a table was touched after its grace period"
+        );
         &self.segments[self.segment_index(hash)]
     }
 
@@ -246,22 +266,30 @@ impl Table {
     }
 }
 
-impl Drop for Table {
-    fn drop(&mut self) {
-        #[cfg(any(loom, shuttle))]
-        if std::thread::panicking() {
-            return;
-        }
+impl Table {
+    /// Frees all records and arrays. Only for a caller that has the table alone.
+    fn free_arrays(&self) {
         for root in &self.segments {
             // Relaxed: nobody else is left.
             let mut pointer = root.load(Ordering::Relaxed);
             while !pointer.is_null() {
-                // SAFETY: the drop has the table alone: each array is owned by the root or by the
+                // SAFETY: the caller has the table alone: each array is owned by the root or by the
                 // migration of the array before it, and freed once here.
                 let array = unsafe { Box::from_raw(pointer) };
                 pointer = free_records(&array, self.options.segment_bits);
+                array.free();
             }
         }
+    }
+}
+
+impl Drop for Table {
+    fn drop(&mut self) {
+        #[cfg(any(loom, shuttle))]
+        if std::thread::panicking() || self.freed.load(crate::sync::Ordering::SeqCst) {
+            return;
+        }
+        self.free_arrays();
     }
 }
 

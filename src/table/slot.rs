@@ -28,6 +28,7 @@
 
 use crate::record::{Header, Kind, RecordRef};
 use crate::sync::atomic::{AtomicPtr, Ordering};
+use crate::sync::planted::{self, Planted};
 use std::ptr::null_mut;
 
 /// A migration has fixed the word.
@@ -183,8 +184,9 @@ impl Slot {
     fn swap(&self, expected: Word, new: Word) -> Result<(), Word> {
         // Release publishes the record (or the copy in the next array that MOVED points at).
         // Acquire on both outcomes: the word found is acted upon as if loaded.
+        let success = planted::ordering(Ordering::AcqRel, Planted::RelaxedPublish);
         self.0
-            .compare_exchange(expected.0, new.0, Ordering::AcqRel, Ordering::Acquire)
+            .compare_exchange(expected.0, new.0, success, Ordering::Acquire)
             .map(|_| ())
             .map_err(Word)
     }

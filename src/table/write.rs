@@ -8,6 +8,7 @@ use crate::record::{self, Header, Key, OwnedRecord, RecordRef};
 use crate::sync::atomic::Ordering;
 use crate::sync::epoch::Guard;
 use crate::sync::plain;
+use crate::sync::planted::{self, Planted};
 use std::ptr::null_mut;
 
 /// A removed record of at most this size stays in its slot as its key's named absence; of a larger
@@ -17,7 +18,10 @@ const KEEP_DEAD_BYTES: usize = 128;
 /// Chunks that a mutation of a migrating segment moves. With 2 a migration ends after inserts into
 /// 1/64 of the array's slots, long before the next one can begin, and the old array's memory goes
 /// soon; 50 inserts that all meet one take some 0.2 ms.
+#[cfg(not(any(loom, shuttle)))]
 const PACE: usize = 2;
+#[cfg(any(loom, shuttle))]
+const PACE: usize = 1;
 
 /// What to do with a key, given what it holds.
 pub enum Decision<R> {
@@ -148,7 +152,7 @@ impl Table {
         );
         if won.is_err() {
             // SAFETY: made here and never shared.
-            drop(unsafe { Box::from_raw(array) });
+            unsafe { Box::from_raw(array) }.free();
         }
     }
 
@@ -170,7 +174,12 @@ impl Table {
         freeze_counter(target.current);
         let pointer = record.into_raw();
         let new = Word::live(pointer, tag_of(key.hash));
-        if array.slot(target.index).publish(target.word, new).is_err() {
+        if planted::is(Planted::RetireBeforeUnlink) {
+            retire_old(target.word.pointer(), guard);
+        }
+        if array.slot(target.index).publish(target.word, new).is_err()
+            && !(claims && planted::is(Planted::LostClaimIgnored))
+        {
             if claims {
                 array.retract();
             }
@@ -184,7 +193,9 @@ impl Table {
                 array.count_revived();
             }
         }
-        retire_old(target.word.pointer(), guard);
+        if !planted::is(Planted::RetireBeforeUnlink) {
+            retire_old(target.word.pointer(), guard);
+        }
         true
     }
 
@@ -243,7 +254,8 @@ impl Table {
         let slots = array.successor_slots(self.options.first_slots);
         // Counted first: whoever completes it counts down.
         self.migrating.fetch_add(1, plain::Ordering::Relaxed);
-        if array.begin(Array::boxed(slots)).is_err() {
+        if let Err(target) = array.begin(Array::boxed(slots)) {
+            target.free();
             self.migrating.fetch_sub(1, plain::Ordering::Relaxed);
         }
     }

@@ -1,0 +1,87 @@
+//! Planted bugs: what proves that the models can fail.
+//!
+//! A model that has never been red says nothing. So each protocol has a place where a test may break
+//! it on purpose: a hook asks [`is`] whether its fault is planted and then leaves out the step, or
+//! weakens the ordering, that the protocol depends on. The tests in `loom-tests` plant one fault at a
+//! time and expect the model to fail.
+//!
+//! Outside model checkers [`is`] is a constant `false` and the hooks compile to nothing.
+
+use super::Ordering;
+
+/// A deliberate fault.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Planted {
+    /// A slot is marked MOVED before its record stands in the next array.
+    FinishBeforeCopy,
+    /// A copy takes the named absence of its key for some other key's slot.
+    NamelessAbsence,
+    /// A key is changed in the next array while its slot in the old one still shows its record.
+    MutateBeforeMoved,
+    /// A copy that meets FROZEN or MOVED goes on probing.
+    CopyPastFrozen,
+    /// An EMPTY slot is left unfrozen by a migration.
+    EmptyNotFrozen,
+    /// A probe takes a MOVED tag match for its own key and does not look further.
+    StopAtMovedTag,
+    /// A record is retired before the compare-and-swap that unlinks it.
+    RetireBeforeUnlink,
+    /// A counter is not frozen before its record is replaced.
+    CounterNotFrozen,
+    /// A lost claim of an EMPTY slot is taken for a success.
+    LostClaimIgnored,
+    /// A slot's compare-and-swap does not release what it publishes.
+    RelaxedPublish,
+    /// An array becomes the root without releasing the copies in it.
+    RelaxedPromote,
+    /// A chunk is marked done without releasing its copies.
+    RelaxedDone,
+    /// A migration is published without releasing its target.
+    RelaxedBegin,
+    /// A chunk is marked done before its slots are final.
+    DoneBeforeMoved,
+    /// An array is retired while it is still the root.
+    RetireArrayBeforeSwap,
+    /// Room in an append buffer is claimed by a load and a store.
+    ClaimNotExclusive,
+    /// A claim whose record was not published is not given back.
+    ClaimNotGivenBack,
+    /// A counter is changed by a load and a store.
+    CounterNotExclusive,
+    /// FLUSH frees the old generation at once.
+    FlushWithoutGrace,
+    /// FLUSH takes the generation by a load and a store.
+    FlushBySeparateSteps,
+}
+
+#[cfg(any(loom, shuttle))]
+thread_local! {
+    /// The fault planted in the models that this thread runs. Model checkers run all threads of a
+    /// model on the thread that started it, so tests that run side by side do not disturb another.
+    static PLANTED: std::cell::Cell<Option<Planted>> = const { std::cell::Cell::new(None) };
+}
+
+/// Plants a fault, or none, in the models that this thread runs from now on.
+#[cfg(any(loom, shuttle))]
+pub fn plant(fault: Option<Planted>) {
+    PLANTED.set(fault);
+}
+
+/// Whether a fault is planted.
+#[cfg(any(loom, shuttle))]
+pub fn is(fault: Planted) -> bool {
+    PLANTED.get() == Some(fault)
+}
+
+/// Whether a fault is planted: never outside model checkers.
+#[cfg(not(any(loom, shuttle)))]
+#[inline(always)]
+pub const fn is(_: Planted) -> bool {
+    false
+}
+
+/// The ordering that the protocol needs, or none if its absence is planted.
+#[inline(always)]
+pub fn ordering(needed: Ordering, weakened_by: Planted) -> Ordering {
+    if is(weakened_by) { Ordering::Relaxed } else { needed }
+}
