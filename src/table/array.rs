@@ -121,6 +121,10 @@ impl Array {
     }
 
     /// Frees an array that nobody can reach any more. A model only poisons it.
+    #[cfg_attr(
+        not(any(loom, shuttle)),
+        expect(clippy::boxed_local, reason = "a model keeps the box")
+    )]
     pub(super) fn free(self: Box<Self>) {
         #[cfg(any(loom, shuttle))]
         {
