@@ -1,4 +1,5 @@
-//! FerrumKV: a Redis-compatible in-memory key-value server whose cores share one lock-free keyspace.
+//! FerrumKV: a Redis-compatible in-memory key-value server whose cores share one lock-free
+//! keyspace.
 //!
 //! The floors, lowest first; a module names only lower ones:
 //!

@@ -20,8 +20,8 @@ impl Subject for Papaya {
         Self(Map::default())
     }
 
-    /// By default a resize goes on as long as there are inserts, and a load that ends in the middle of
-    /// one leaves every later look-up to search two tables.
+    /// By default a resize goes on as long as there are inserts, and a load that ends in the middle
+    /// of one leaves every later look-up to search two tables.
     fn new_to_load() -> Self {
         let builder = HashMap::builder().resize_mode(ResizeMode::Blocking);
         Self(builder.hasher(ahash::RandomState::default()).build())

@@ -72,8 +72,8 @@ impl AppendBuffer {
         }
     }
 
-    /// Claims room for `tail`, which is not empty, behind a value of `length` bytes and fills it. `Err` if the buffer
-    /// has no room, or someone has claimed it already.
+    /// Claims room for `tail`, which is not empty, behind a value of `length` bytes and fills it.
+    /// `Err` if the buffer has no room, or someone has claimed it already.
     pub fn claim(self: &Arc<Self>, length: usize, tail: &[u8]) -> Result<Claim, ClaimError> {
         debug_assert!(!tail.is_empty(), "an empty claim is not exclusive");
         let end = length + tail.len();

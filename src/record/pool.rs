@@ -26,8 +26,8 @@ const MAX_CLASS_BYTES: usize = 1024;
 const CLASSES: usize = MAX_CLASS_BYTES / CLASS_BYTES;
 /// What one thread keeps of one class: about two epochs' worth of garbage of 80-byte records.
 const CLASS_LIMIT_BYTES: usize = 128 << 10;
-/// A block is asked for so many allocations before it is handed out: its lines have left the nearest
-/// caches during the grace period, and a publication waits until the record is written.
+/// A block is asked for so many allocations before it is handed out: its lines have left the
+/// nearest caches during the grace period, and a publication waits until the record is written.
 const AHEAD: usize = 8;
 
 static ALLOCATED: Striped = Striped::new();

@@ -21,7 +21,8 @@ pub fn bury(free: impl FnOnce() + 'static) {
     BURIED.with_borrow_mut(|buried| buried.push(Box::new(free)));
 }
 
-/// Forgets everything buried: an execution has failed, and its objects cannot be dropped outside it.
+/// Forgets everything buried: an execution has failed, and its objects cannot be dropped outside
+/// it.
 pub fn abandon() {
     BURIED.take().into_iter().for_each(std::mem::forget);
     ALIVE.set(0);

@@ -1,9 +1,9 @@
 //! Planted bugs: what proves that the models can fail.
 //!
-//! A model that has never been red says nothing. So each protocol has a place where a test may break
-//! it on purpose: a hook asks [`is`] whether its fault is planted and then leaves out the step, or
-//! weakens the ordering, that the protocol depends on. The tests in `loom-tests` plant one fault at a
-//! time and expect the model to fail.
+//! A model that has never been red says nothing. So each protocol has a place where a test may
+//! break it on purpose: a hook asks [`is`] whether its fault is planted and then leaves out the
+//! step, or weakens the ordering, that the protocol depends on. The tests in `loom-tests` plant one
+//! fault at a time and expect the model to fail.
 //!
 //! Outside model checkers [`is`] is a constant `false` and the hooks compile to nothing.
 
