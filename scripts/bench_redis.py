@@ -1,21 +1,22 @@
 """ferrum-kv against redis-server, on one machine, in interleaved rounds.
 
 The figure is the processor time of the server per operation, read from the clock of its process:
-unlike throughput it does not depend on who else uses the machine, nor on whether server or load
-generator is the slower of the two. In each round both servers are started afresh and loaded alike, then
-measured one right after the other, the first place changing from round to round. A ratio is taken
-within its round; the tables show the median over the rounds, and the range.
+unlike throughput it hardly depends on who else uses the machine, nor on whether server or load
+generator is the slower of the two. In each round both servers are started afresh and loaded
+alike, then measured one right after the other, the first place changing from round to round. A
+ratio is taken within its round; the tables show the median over the rounds, and the range.
 
 Sections:
   onecore  server and load generator share one core: neither ever sleeps while the other works, so
            the figures repeat best. ferrum-kv runs one worker.
-  free     both servers and the load generator (two threads) are free on two cores. ferrum-kv runs
-           two workers; redis-server has one thread for commands.
+  free     both servers and the load generators (two) are free on two cores. ferrum-kv runs two
+           workers; redis-server has one thread for commands.
   scaling  ferrum-kv alone: two workers on two cores against one worker on one core, pipeline 16.
   growth   one connection inserts keys into an empty server in batches of 50: the most processor
            time spent in one batch, and memory per key.
 
-Keys have 16 bytes (counters 20), values 32; 50 connections; keys are drawn uniformly from those present.
+Keys have 16 bytes (counters 20), values 32; 50 connections; keys are drawn uniformly from those
+present.
 """
 
 import argparse
@@ -217,23 +218,28 @@ class Sample:
 
 
 def generate(options, server, command, pipeline, keys, requests, cores):
-    """Runs redis-benchmark and returns the operations per second that it reports."""
+    """Runs a redis-benchmark per core and returns the operations per second of all together. (Not
+    one with --threads: that sees the end of its work up to 250 ms late.)"""
+    share = ["-c", str(CLIENTS // len(cores)), "-n", str(requests // len(cores))]
     run = ["taskset", "-c", ",".join(map(str, cores)), options.benchmark, "-h", "127.0.0.1",
-           "-p", str(server.port), "-t", command, "-c", str(CLIENTS), "-n", str(requests),
-           "-P", str(pipeline), "-r", str(keys), "-d", str(VALUE_BYTES), "--csv"]
-    if len(cores) > 1:
-        run += ["--threads", str(len(cores))]
-    out = subprocess.run(run, capture_output=True, text=True, check=True, timeout=120).stdout
-    result = re.search(rf'^"{command.upper()}","([\d.]+)"', out, re.MULTILINE)
-    if not result:
-        raise RuntimeError(f"redis-benchmark said: {out[-300:]!r}")
-    return float(result.group(1))
+           "-p", str(server.port), "-t", command, "-P", str(pipeline), "-r", str(keys),
+           "-d", str(VALUE_BYTES), "--csv"] + share
+    processes = [subprocess.Popen(run, stdout=subprocess.PIPE, text=True) for _ in cores]
+    rate = 0.0
+    for process in processes:
+        out, _ = process.communicate(timeout=120)
+        result = re.search(rf'^"{command.upper()}","([\d.]+)"', out, re.MULTILINE)
+        if process.returncode != 0 or not result:
+            raise RuntimeError(f"redis-benchmark said: {out[-300:]!r}")
+        rate += float(result.group(1))
+    return rate
 
 
 def measure(options, server, command, pipeline, keys, cores):
     """One sample, after a short run that warms up and tells how many operations to do."""
     unit = CLIENTS * pipeline
-    rate = generate(options, server, command, pipeline, keys, unit * max(20, 400 // pipeline), cores)
+    first = unit * max(20, 400 // pipeline)
+    rate = generate(options, server, command, pipeline, keys, first, cores)
     requests = max(1, round(rate * options.seconds / unit)) * unit
     wait_for_quiet(cores)
     busy, spent, children = busy_seconds(cores), process_seconds(server.pid), os.times()
@@ -463,9 +469,10 @@ def main():
           f"{options.seconds:g} s samples, {CLIENTS} connections, {VALUE_BYTES}-byte values. "
           "µs are processor time of the server per operation; ratios are the second over the "
           "first, paired by round, median (least-greatest).\n", flush=True)
-    for section in SECTIONS:
-        if section in options.sections:
-            {"onecore": onecore, "free": free, "scaling": scaling, "growth": growth}[section](options)
+    sections = {"onecore": onecore, "free": free, "scaling": scaling, "growth": growth}
+    for name, section in sections.items():
+        if name in options.sections:
+            section(options)
 
 
 if __name__ == "__main__":

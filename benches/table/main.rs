@@ -11,11 +11,10 @@
 //! Each is used the way it is at its best: `Box<[u8]>` keys and values looked up by slice, values
 //! overwritten under the entry's lock where the map allows it (one allocation instead of two),
 //! counters kept as an `i64` changed under the lock, or as an `AtomicI64` in papaya, which has no
-//! locks (that flatters it: such an increment is lost when it races with a replacement of the
-//! entry, and papaya's way to change an entry safely allocates a new one each time). The other maps
-//! hash with ahash, the usual choice; ours with its keyed SipHash-1-3, which costs some ten
-//! nanoseconds more, because that is what the server does. All allocate from jemalloc, as the
-//! server does.
+//! locks. (That flatters papaya: such an increment is lost when it races with a replacement of the
+//! entry, and its way to change an entry safely allocates a new one each time.) The other maps hash
+//! with ahash, the usual choice; ours with its keyed SipHash-1-3, which costs some ten nanoseconds
+//! more, because that is what the server does. All allocate from jemalloc, as the server does.
 //!
 //! The figure is processor time per operation, summed over the threads. In a group of figures
 //! all maps are loaded at once and measured one after the other, so that a change of the machine's

@@ -32,8 +32,6 @@ pub use append::{AppendBuffer, AppendHandle, Claim, ClaimError};
 pub use counter::{Added, CounterWord, fits_in_place, parse_canonical};
 pub use layout::{Header, Kind, MAX_LENGTH, RecordRef};
 pub use owned::OwnedRecord;
-#[cfg(any(loom, shuttle))]
-pub use pool::live_records;
 pub use pool::{allocated_bytes, count_bytes};
 pub use value::{Large, LargeValue, NewValue, Value};
 

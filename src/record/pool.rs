@@ -31,19 +31,10 @@ const CLASS_LIMIT_BYTES: usize = 128 << 10;
 const AHEAD: usize = 8;
 
 static ALLOCATED: Striped = Striped::new();
-#[cfg(any(loom, shuttle))]
-static RECORDS: Striped = Striped::new();
 
 /// Bytes handed out and not yet given back, over all threads.
 pub fn allocated_bytes() -> u64 {
     ALLOCATED.sum().max(0) as u64
-}
-
-/// Records handed out and not yet given back, in models, which poison a freed record and keep its
-/// memory. Elsewhere [`allocated_bytes`] tells of a leak.
-#[cfg(any(loom, shuttle))]
-pub fn live_records() -> i64 {
-    RECORDS.sum()
 }
 
 /// Counts bytes that belong to the keyspace but not to a record: arrays, value buffers.
@@ -83,8 +74,6 @@ pub(super) const fn class_size(size: usize) -> usize {
 pub(super) fn allocate(size: usize) -> NonNull<u8> {
     let size = class_size(size);
     ALLOCATED.add(size as i64);
-    #[cfg(any(loom, shuttle))]
-    RECORDS.add(1);
     if size <= MAX_CLASS_BYTES {
         let recycled = POOL.try_with(|pool| {
             // SAFETY: the pool is this thread's own and this is the only reference to it: nothing

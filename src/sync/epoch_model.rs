@@ -7,6 +7,7 @@
 //! `record`), so a use after free is a failed assertion and not undefined behaviour.
 
 use super::atomic::{AtomicU64, Ordering, fence};
+use std::cell::Cell;
 use std::sync::{Arc, Mutex, PoisonError};
 
 type Free = Box<dyn FnOnce()>;
@@ -18,6 +19,9 @@ struct State {
     /// Clock at retirement, and what frees it.
     garbage: Vec<(u64, Free)>,
     next_guard: u64,
+    /// The clock at each participant's first pin, and a word that it releases when it unpins and a
+    /// free acquires: what a guard did has happened before anything it held back is freed.
+    unpinned: Vec<(u64, Arc<AtomicU64>)>,
 }
 
 struct Shared {
@@ -53,7 +57,8 @@ impl Collector {
 
     /// Registers the calling thread.
     pub fn register(&self) -> Participant {
-        Participant { shared: self.shared.clone() }
+        let unpinned = Arc::new(AtomicU64::new(0));
+        Participant { shared: self.shared.clone(), unpinned, known: Cell::new(false) }
     }
 
     /// Bytes retired and not yet freed: not counted in models.
@@ -77,6 +82,9 @@ impl Drop for Shared {
 /// One thread's membership in a [`Collector`].
 pub struct Participant {
     shared: Arc<Shared>,
+    unpinned: Arc<AtomicU64>,
+    /// Whether the collector has the word.
+    known: Cell<bool>,
 }
 
 impl Participant {
@@ -84,6 +92,9 @@ impl Participant {
     pub fn pin(&self) -> Guard<'_> {
         let (id, clock) = (self.shared.enter(), self.shared.clock.fetch_add(1, Ordering::AcqRel));
         self.shared.settle(id, clock);
+        if !self.known.replace(true) {
+            self.shared.lock().unpinned.push((clock, self.unpinned.clone()));
+        }
         // As crossbeam: the pin is visible before anything the guard protects is loaded.
         fence(Ordering::SeqCst);
         Guard { participant: self, id }
@@ -119,12 +130,9 @@ impl Shared {
         }
     }
 
-    fn leave(&self, id: u64) {
-        self.lock().pinned.retain(|entry| entry.0 != id);
-    }
-
     fn free_unseen(&self) {
         let mut free_now = Vec::new();
+        let unpinned;
         {
             let mut state = self.lock();
             let oldest = state.pinned.iter().map(|entry| entry.1).min().unwrap_or(u64::MAX);
@@ -136,6 +144,16 @@ impl Shared {
                     state.garbage.push((retired, free));
                 }
             }
+            unpinned = state.unpinned.clone();
+        }
+        if free_now.is_empty() {
+            return;
+        }
+        // Read-modify-writes, since those read the latest value: the clock, to know all participants
+        // that have pinned before, then their words.
+        let now = self.clock.fetch_add(0, Ordering::AcqRel);
+        for (_, word) in unpinned.iter().filter(|entry| entry.0 < now) {
+            word.fetch_add(0, Ordering::Acquire);
         }
         for free in free_now {
             free();
@@ -150,11 +168,18 @@ pub struct Guard<'p> {
 }
 
 impl Guard<'_> {
+    /// Unpins, and frees what only this guard held back.
+    fn leave(&self) {
+        let shared = &self.participant.shared;
+        self.participant.unpinned.fetch_add(1, Ordering::Release);
+        shared.lock().pinned.retain(|entry| entry.0 != self.id);
+        shared.free_unseen();
+    }
+
     /// Moves the pin to the present.
     pub fn repin(&mut self) {
         let shared = &self.participant.shared;
-        shared.leave(self.id);
-        shared.free_unseen();
+        self.leave();
         self.id = shared.enter();
         let clock = shared.clock.fetch_add(1, Ordering::AcqRel);
         shared.settle(self.id, clock);
@@ -178,7 +203,6 @@ impl Drop for Guard<'_> {
         if std::thread::panicking() {
             return;
         }
-        self.participant.shared.leave(self.id);
-        self.participant.shared.free_unseen();
+        self.leave();
     }
 }

@@ -45,7 +45,7 @@ pub mod atomic {
 /// A place that loom watches for data races: written where an object is made, read wherever it is
 /// used, it fails if the object was published without a release or found without an acquire.
 #[cfg(loom)]
-pub use loom::cell::UnsafeCell as WatchedCell;
+pub type WatchedCell<T> = loom::cell::UnsafeCell<T>;
 
 /// Tells the processor (or the model checker) that this thread waits for another one's step.
 #[inline]

@@ -120,18 +120,21 @@ impl Array {
         Box::new(array)
     }
 
-    /// Frees an array that nobody can reach any more. A model only poisons it.
-    #[cfg_attr(
-        not(any(loom, shuttle)),
-        expect(clippy::boxed_local, reason = "a model keeps the box")
-    )]
-    pub(super) fn free(self: Box<Self>) {
+    /// Frees an array. A model only poisons it.
+    ///
+    /// # Safety
+    /// It was made by [`Array::boxed`], nobody can reach it any more, and it is freed once.
+    pub(super) unsafe fn free(array: *mut Self) {
+        // SAFETY: the caller's promise.
+        let array = unsafe { Box::from_raw(array) };
         #[cfg(any(loom, shuttle))]
         {
-            let freed = self.freed.swap(true, crate::sync::Ordering::SeqCst);
+            let freed = array.freed.swap(true, crate::sync::Ordering::SeqCst);
             assert!(!freed, "an array was freed twice");
-            crate::sync::graveyard::bury(move || drop(self));
+            crate::sync::graveyard::bury(move || drop(array));
         }
+        #[cfg(not(any(loom, shuttle)))]
+        drop(array);
     }
 
     #[cfg(any(loom, shuttle))]
@@ -154,6 +157,7 @@ impl Array {
     }
 
     #[inline]
+    #[cfg_attr(loom, expect(clippy::modulo_one, reason = "a line is one slot in loom's models"))]
     pub(super) fn slot(&self, index: usize) -> &Slot {
         #[cfg(any(loom, shuttle))]
         self.assert_alive();
@@ -244,8 +248,8 @@ impl Array {
             .any(|word| word.pointer() == record)
     }
 
-    /// Publishes the way to `target`. If someone else was first, gives the target back.
-    pub(super) fn begin(&self, target: Box<Array>) -> Result<(), Box<Array>> {
+    /// Publishes the way to `target`. False, and the target is gone, if someone else was first.
+    pub(super) fn begin(&self, target: Box<Array>) -> bool {
         let chunks = self.capacity().div_ceil(CHUNK);
         let target = Box::into_raw(target);
         let migration = Box::into_raw(Box::new(Migration {
@@ -261,14 +265,14 @@ impl Array {
             planted::ordering(Ordering::Release, Planted::RelaxedBegin),
             Ordering::Relaxed,
         );
-        if won.is_ok() {
-            return Ok(());
+        if won.is_err() {
+            // SAFETY: both were just made and nobody else has seen them.
+            unsafe {
+                drop(Box::from_raw(migration));
+                Array::free(target);
+            }
         }
-        // SAFETY: both were just made here and nobody else has seen them.
-        unsafe {
-            drop(Box::from_raw(migration));
-            Err(Box::from_raw(target))
-        }
+        won.is_ok()
     }
 
     /// Slots claimed and claims of absent keys. Never less claims than there are.
@@ -277,7 +281,9 @@ impl Array {
         // is published through them.
         let claimed = self.counts.inserted.load(Ordering::Relaxed)
             + self.counts.copied.load(Ordering::Relaxed);
-        (claimed, self.counts.dead.load(Ordering::Relaxed))
+        // Below zero for a moment if a revival is counted before the removal that it follows.
+        let dead = self.counts.dead.load(Ordering::Relaxed).cast_signed().max(0);
+        (claimed, dead.cast_unsigned())
     }
 
     /// Counts a claim that an insert is about to make. False, and nothing counted, if the array

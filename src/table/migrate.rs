@@ -197,7 +197,7 @@ impl<'g> Moving<'g> {
         unsafe {
             guard.defer(bytes, move || {
                 let retired = retired;
-                Box::from_raw(retired.0).free();
+                Array::free(retired.0);
             });
         }
     }

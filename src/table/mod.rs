@@ -275,9 +275,11 @@ impl Table {
             while !pointer.is_null() {
                 // SAFETY: the caller has the table alone: each array is owned by the root or by the
                 // migration of the array before it, and freed once here.
-                let array = unsafe { Box::from_raw(pointer) };
-                pointer = free_records(&array, self.options.segment_bits);
-                array.free();
+                unsafe {
+                    let next = free_records(&*pointer, self.options.segment_bits);
+                    Array::free(pointer);
+                    pointer = next;
+                }
             }
         }
     }

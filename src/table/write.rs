@@ -152,7 +152,7 @@ impl Table {
         );
         if won.is_err() {
             // SAFETY: made here and never shared.
-            unsafe { Box::from_raw(array) }.free();
+            unsafe { Array::free(array) };
         }
     }
 
@@ -254,8 +254,7 @@ impl Table {
         let slots = array.successor_slots(self.options.first_slots);
         // Counted first: whoever completes it counts down.
         self.migrating.fetch_add(1, plain::Ordering::Relaxed);
-        if let Err(target) = array.begin(Array::boxed(slots)) {
-            target.free();
+        if !array.begin(Array::boxed(slots)) {
             self.migrating.fetch_sub(1, plain::Ordering::Relaxed);
         }
     }

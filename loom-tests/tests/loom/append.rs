@@ -21,6 +21,8 @@ fn address(keyspace: &Keyspace, local: &Local) -> usize {
     keyspace.database(0).get(&local.pin(), K, address).expect("present")
 }
 
+const TWO_APPENDERS: Model = Model { name: "two appenders", most: usize::MAX, run: two_appenders };
+
 fn two_appenders() {
     let keyspace = keyspace(4);
     let local = keyspace.join();
@@ -36,17 +38,20 @@ fn two_appenders() {
 
 #[test]
 fn two_appenders_both_append() {
-    explore("two appenders", two_appenders);
+    TWO_APPENDERS.holds();
 }
 
 #[test]
 #[should_panic(expected = "an APPEND was lost")]
 fn a_claim_that_two_may_have_is_seen() {
-    expose(Planted::ClaimNotExclusive, two_appenders);
+    TWO_APPENDERS.breaks_under(Planted::ClaimNotExclusive);
 }
 
 /// The record moves between an append's claim and its publication: the room is given back and
 /// claimed again, in the same buffer.
+const APPEND_AGAINST_MIGRATION: Model =
+    Model { name: "append against migration", most: 2, run: append_against_migration };
+
 fn append_against_migration() {
     let keyspace = keyspace(4);
     let local = keyspace.join();
@@ -55,7 +60,7 @@ fn append_against_migration() {
     let before = address(&keyspace, &local);
     let other = spawn(&keyspace, |keyspace, local| append(keyspace, local, K, b"x"));
     set(&keyspace, &local, SECOND, b"second");
-    keyspace.maintain(&local, true);
+    maintain(&keyspace, &local);
     assert_eq!(other.join().unwrap(), 130);
     assert_eq!(tail(&keyspace, &local), "x");
     assert_eq!(append(&keyspace, &local, K, b"y"), 131);
@@ -64,16 +69,19 @@ fn append_against_migration() {
 
 #[test]
 fn a_claim_whose_record_moved_is_given_back() {
-    explore("append against migration", append_against_migration);
+    APPEND_AGAINST_MIGRATION.holds();
 }
 
 #[test]
 #[should_panic(expected = "the value was copied")]
 fn a_claim_that_is_not_given_back_is_seen() {
-    expose(Planted::ClaimNotGivenBack, append_against_migration);
+    APPEND_AGAINST_MIGRATION.breaks_under(Planted::ClaimNotGivenBack);
 }
 
 /// Appending nothing claims no room that could be given back.
+const EMPTY_APPENDER: Model =
+    Model { name: "empty appender", most: usize::MAX, run: empty_appender };
+
 fn empty_appender() {
     let keyspace = keyspace(4);
     let local = keyspace.join();
@@ -88,5 +96,5 @@ fn empty_appender() {
 
 #[test]
 fn an_empty_append_disturbs_nobody() {
-    explore("empty appender", empty_appender);
+    EMPTY_APPENDER.holds();
 }

@@ -4,10 +4,13 @@ use crate::support::*;
 use ferrum_kv::sync::planted::Planted;
 
 /// A helper that may sleep between freeze, copy and finish, against a delete.
+const COPIER_AGAINST_DELETE: Model =
+    Model { name: "copier against delete", most: usize::MAX, run: copier_against_delete };
+
 fn copier_against_delete() {
     let keyspace = migrating(b"value");
     let local = keyspace.join();
-    let helper = spawn(&keyspace, |keyspace, local| keyspace.maintain(local, true));
+    let helper = spawn(&keyspace, maintain);
     assert!(remove(&keyspace, &local, K));
     assert_eq!(get(&keyspace, &local, K), None, "a deleted key came back");
     helper.join().unwrap();
@@ -18,20 +21,23 @@ fn copier_against_delete() {
 
 #[test]
 fn a_sleeping_copier_does_not_bring_a_deleted_key_back() {
-    explore("copier against delete", copier_against_delete);
+    COPIER_AGAINST_DELETE.holds();
 }
 
 #[test]
 #[should_panic]
 fn an_absence_without_a_name_is_seen() {
-    expose(Planted::NamelessAbsence, copier_against_delete);
+    COPIER_AGAINST_DELETE.breaks_under(Planted::NamelessAbsence);
 }
 
 /// A reader while a helper moves the key.
+const COPIER_AGAINST_READER: Model =
+    Model { name: "copier against reader", most: usize::MAX, run: copier_against_reader };
+
 fn copier_against_reader() {
     let keyspace = migrating(b"value");
     let local = keyspace.join();
-    let helper = spawn(&keyspace, |keyspace, local| keyspace.maintain(local, true));
+    let helper = spawn(&keyspace, maintain);
     let read = get(&keyspace, &local, K);
     assert_eq!(read.as_deref(), Some(&b"value"[..]), "a present key was not found");
     helper.join().unwrap();
@@ -39,52 +45,24 @@ fn copier_against_reader() {
 
 #[test]
 fn a_key_is_found_while_it_moves() {
-    explore("copier against reader", copier_against_reader);
+    COPIER_AGAINST_READER.holds();
 }
 
 #[test]
 #[should_panic(expected = "a present key was not found")]
 fn a_slot_finished_before_its_copy_is_seen() {
-    expose(Planted::FinishBeforeCopy, copier_against_reader);
-}
-
-/// Two helpers and a reader.
-fn two_copiers_against_reader() {
-    let keyspace = migrating(b"value");
-    let local = keyspace.join();
-    let one = spawn(&keyspace, |keyspace, local| keyspace.maintain(local, true));
-    let two = spawn(&keyspace, |keyspace, local| keyspace.maintain(local, true));
-    let read = get(&keyspace, &local, K);
-    assert_eq!(read.as_deref(), Some(&b"value"[..]), "a present key was not found");
-    one.join().unwrap();
-    two.join().unwrap();
-    assert_eq!(migrations(&keyspace, &local), (0, 1));
-}
-
-#[test]
-fn a_key_is_found_while_two_move_it() {
-    explore_within("two copiers against reader", 2, two_copiers_against_reader);
-}
-
-#[test]
-#[should_panic(expected = "a present key was not found")]
-fn a_chunk_done_too_early_is_seen() {
-    expose(Planted::DoneBeforeMoved, two_copiers_against_reader);
-}
-
-#[test]
-#[should_panic(expected = "a present key was not found")]
-fn a_chunk_done_without_a_release_is_seen() {
-    expose(Planted::RelaxedDone, two_copiers_against_reader);
+    COPIER_AGAINST_READER.breaks_under(Planted::FinishBeforeCopy);
 }
 
 #[test]
 #[should_panic(expected = "a present key was not found")]
 fn a_root_published_without_a_release_is_seen() {
-    expose(Planted::RelaxedPromote, copier_against_reader);
+    COPIER_AGAINST_READER.breaks_under(Planted::RelaxedPromote);
 }
 
 /// A moved slot has no name: its tag may be another key's.
+const TWINS: Model = Model { name: "twins", most: usize::MAX, run: twins };
+
 fn twins() {
     let keyspace = keyspace(4);
     let local = keyspace.join();
@@ -94,7 +72,7 @@ fn twins() {
     set(&keyspace, &local, NEIGHBOUR, b"neighbour");
     set(&keyspace, &local, FIRST, b"first");
     assert_eq!(migrations(&keyspace, &local), (1, 0));
-    let helper = spawn(&keyspace, |keyspace, local| keyspace.maintain(local, true));
+    let helper = spawn(&keyspace, maintain);
     let read = get(&keyspace, &local, NEIGHBOUR);
     assert_eq!(read.as_deref(), Some(&b"neighbour"[..]), "a present key was not found");
     helper.join().unwrap();
@@ -102,41 +80,18 @@ fn twins() {
 
 #[test]
 fn a_key_behind_a_moved_twin_is_found() {
-    explore("twins", twins);
+    TWINS.holds();
 }
 
 #[test]
 #[should_panic(expected = "a present key was not found")]
 fn a_probe_that_trusts_a_moved_tag_is_seen() {
-    expose(Planted::StopAtMovedTag, twins);
-}
-
-/// A helper that sleeps through the completion of its migration, a delete, and the next migration.
-fn stale_helper() {
-    let keyspace = migrating(b"value");
-    let local = keyspace.join();
-    let helper = spawn(&keyspace, |keyspace, local| keyspace.maintain(local, true));
-    assert!(remove(&keyspace, &local, K));
-    migrate_again(&keyspace, &local);
-    assert_eq!(get(&keyspace, &local, K), None, "a deleted key came back");
-    helper.join().unwrap();
-    migrate_again(&keyspace, &local);
-    assert_eq!(get(&keyspace, &local, K), None, "a deleted key came back");
-    assert_eq!(get(&keyspace, &local, FIRST).as_deref(), Some(&b"first"[..]));
-}
-
-#[test]
-fn a_helper_that_slept_through_two_migrations_does_no_harm() {
-    explore_within("stale helper", 2, stale_helper);
-}
-
-#[test]
-#[should_panic]
-fn a_copy_that_passes_frozen_slots_is_seen() {
-    expose(Planted::CopyPastFrozen, stale_helper);
+    TWINS.breaks_under(Planted::StopAtMovedTag);
 }
 
 /// Two inserters that both find the array full.
+const TWO_GROWERS: Model = Model { name: "two growers", most: 2, run: two_growers };
+
 fn two_growers() {
     let keyspace = keyspace(4);
     let local = keyspace.join();
@@ -155,11 +110,11 @@ fn two_growers() {
 
 #[test]
 fn two_inserters_grow_one_array_together() {
-    explore_within("two growers", 2, two_growers);
+    TWO_GROWERS.holds();
 }
 
 #[test]
 #[should_panic]
 fn a_migration_begun_without_a_release_is_seen() {
-    expose(Planted::RelaxedBegin, two_growers);
+    TWO_GROWERS.breaks_under(Planted::RelaxedBegin);
 }

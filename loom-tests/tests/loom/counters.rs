@@ -15,6 +15,8 @@ fn text(keyspace: &ferrum_kv::store::Keyspace, local: &ferrum_kv::store::Local) 
     get(keyspace, local, K).map_or("nil".into(), |text| String::from_utf8(text).expect("digits"))
 }
 
+const TWO_INCRS: Model = Model { name: "two INCRs", most: usize::MAX, run: two_incrs };
+
 fn two_incrs() {
     let keyspace = counter();
     let local = keyspace.join();
@@ -27,14 +29,17 @@ fn two_incrs() {
 
 #[test]
 fn two_incrs_both_count() {
-    explore("two INCRs", two_incrs);
+    TWO_INCRS.holds();
 }
 
 #[test]
 #[should_panic(expected = "an INCR was lost")]
 fn a_counter_without_compare_and_swap_is_seen() {
-    expose(Planted::CounterNotExclusive, two_incrs);
+    TWO_INCRS.breaks_under(Planted::CounterNotExclusive);
 }
+
+const INCR_AGAINST_SET: Model =
+    Model { name: "INCR against SET", most: usize::MAX, run: incr_against_set };
 
 fn incr_against_set() {
     let keyspace = counter();
@@ -51,8 +56,11 @@ fn incr_against_set() {
 
 #[test]
 fn an_incr_comes_before_or_after_a_set() {
-    explore("INCR against SET", incr_against_set);
+    INCR_AGAINST_SET.holds();
 }
+
+const INCR_AGAINST_DELETE: Model =
+    Model { name: "INCR against DEL", most: usize::MAX, run: incr_against_delete };
 
 fn incr_against_delete() {
     let keyspace = counter();
@@ -69,10 +77,13 @@ fn incr_against_delete() {
 
 #[test]
 fn an_incr_comes_before_or_after_a_delete() {
-    explore("INCR against DEL", incr_against_delete);
+    INCR_AGAINST_DELETE.holds();
 }
 
 /// APPEND builds on the value, so the freeze must stop an INCR that comes too late to be in it.
+const INCR_AGAINST_APPEND: Model =
+    Model { name: "INCR against APPEND", most: usize::MAX, run: incr_against_append };
+
 fn incr_against_append() {
     let keyspace = counter();
     let local = keyspace.join();
@@ -88,16 +99,19 @@ fn incr_against_append() {
 
 #[test]
 fn an_incr_is_in_the_value_that_an_append_builds_on() {
-    explore("INCR against APPEND", incr_against_append);
+    INCR_AGAINST_APPEND.holds();
 }
 
 #[test]
 #[should_panic(expected = "an INCR was lost")]
 fn a_counter_replaced_without_a_freeze_is_seen() {
-    expose(Planted::CounterNotFrozen, incr_against_append);
+    INCR_AGAINST_APPEND.breaks_under(Planted::CounterNotFrozen);
 }
 
 /// Two INCRs while the counter moves to the next array.
+const INCRS_AGAINST_MIGRATION: Model =
+    Model { name: "INCRs against migration", most: usize::MAX, run: incrs_against_migration };
+
 fn incrs_against_migration() {
     let keyspace = migrating(b"10");
     let local = keyspace.join();
@@ -110,10 +124,16 @@ fn incrs_against_migration() {
 
 #[test]
 fn incrs_count_while_the_counter_moves() {
-    explore("INCRs against migration", incrs_against_migration);
+    INCRS_AGAINST_MIGRATION.holds();
 }
 
 /// An INCR that found the record before the migration began, against SET in the next array.
+const INCR_AGAINST_MIGRATION_AND_SET: Model = Model {
+    name: "INCR against migration and APPEND",
+    most: usize::MAX,
+    run: incr_against_migration_and_set,
+};
+
 fn incr_against_migration_and_set() {
     let keyspace = keyspace(4);
     let local = keyspace.join();
@@ -133,11 +153,11 @@ fn incr_against_migration_and_set() {
 
 #[test]
 fn an_incr_in_the_old_array_is_in_the_value_replaced_in_the_next() {
-    explore("INCR against migration and APPEND", incr_against_migration_and_set);
+    INCR_AGAINST_MIGRATION_AND_SET.holds();
 }
 
 #[test]
 #[should_panic(expected = "an INCR was lost")]
 fn a_counter_replaced_in_the_next_array_without_a_freeze_is_seen() {
-    expose(Planted::CounterNotFrozen, incr_against_migration_and_set);
+    INCR_AGAINST_MIGRATION_AND_SET.breaks_under(Planted::CounterNotFrozen);
 }

@@ -3,6 +3,12 @@
 use crate::support::*;
 use ferrum_kv::sync::planted::Planted;
 
+const FLUSH_AGAINST_WRITER_AND_READER: Model = Model {
+    name: "flush against writer and reader",
+    most: usize::MAX,
+    run: flush_against_writer_and_reader,
+};
+
 fn flush_against_writer_and_reader() {
     let keyspace = keyspace(4);
     let local = keyspace.join();
@@ -23,14 +29,16 @@ fn flush_against_writer_and_reader() {
 
 #[test]
 fn a_flush_comes_before_or_after_a_write() {
-    explore("flush against writer and reader", flush_against_writer_and_reader);
+    FLUSH_AGAINST_WRITER_AND_READER.holds();
 }
 
 #[test]
 #[should_panic(expected = "use after free")]
 fn a_generation_freed_at_once_is_seen() {
-    expose(Planted::FlushWithoutGrace, flush_against_writer_and_reader);
+    FLUSH_AGAINST_WRITER_AND_READER.breaks_under(Planted::FlushWithoutGrace);
 }
+
+const TWO_FLUSHES: Model = Model { name: "two flushes", most: usize::MAX, run: two_flushes };
 
 fn two_flushes() {
     let keyspace = keyspace(4);
@@ -46,11 +54,11 @@ fn two_flushes() {
 
 #[test]
 fn two_flushes_free_one_generation_once() {
-    explore("two flushes", two_flushes);
+    TWO_FLUSHES.holds();
 }
 
 #[test]
 #[should_panic]
 fn a_flush_in_two_steps_is_seen() {
-    expose(Planted::FlushBySeparateSteps, two_flushes);
+    TWO_FLUSHES.breaks_under(Planted::FlushBySeparateSteps);
 }

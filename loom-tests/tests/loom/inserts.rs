@@ -1,10 +1,12 @@
-//! Claiming slots: two inserters of one key, and an insert against the freeze of the EMPTY slot
-//! that it is about to claim.
+//! Claiming slots: two inserters of one key, and an insert against the freeze of the EMPTY slot that
+//! it is about to claim.
 
 use crate::support::*;
 use ferrum_kv::sync::planted::Planted;
 
 /// Two SETNX of one key while a third thread reads it.
+const TWO_INSERTERS: Model = Model { name: "two inserters", most: usize::MAX, run: two_inserters };
+
 fn two_inserters() {
     let keyspace = keyspace(4);
     let local = keyspace.join();
@@ -21,22 +23,25 @@ fn two_inserters() {
 
 #[test]
 fn one_of_two_inserters_of_a_key_wins() {
-    explore("two inserters", two_inserters);
+    TWO_INSERTERS.holds();
 }
 
 #[test]
 #[should_panic(expected = "SETNX must have one winner")]
 fn a_lost_claim_that_is_ignored_is_seen() {
-    expose(Planted::LostClaimIgnored, two_inserters);
+    TWO_INSERTERS.breaks_under(Planted::LostClaimIgnored);
 }
 
 #[test]
 #[should_panic(expected = "Causality violation")]
 fn a_record_published_without_a_release_is_seen() {
-    expose(Planted::RelaxedPublish, two_inserters);
+    TWO_INSERTERS.breaks_under(Planted::RelaxedPublish);
 }
 
 /// Two inserters of different keys in a database that has no table yet.
+const FIRST_INSERTERS: Model =
+    Model { name: "first inserters", most: usize::MAX, run: first_inserters };
+
 fn first_inserters() {
     let keyspace = keyspace(4);
     let local = keyspace.join();
@@ -49,10 +54,13 @@ fn first_inserters() {
 
 #[test]
 fn the_first_two_inserters_make_one_table() {
-    explore("first inserters", first_inserters);
+    FIRST_INSERTERS.holds();
 }
 
 /// An insert into an array of which a migration begins, is carried out and is completed meanwhile.
+const INSERT_AGAINST_FREEZE: Model =
+    Model { name: "insert against freeze", most: usize::MAX, run: insert_against_freeze };
+
 fn insert_against_freeze() {
     let keyspace = keyspace(4);
     let local = keyspace.join();
@@ -60,7 +68,7 @@ fn insert_against_freeze() {
     let inserter = spawn(&keyspace, |keyspace, local| set(keyspace, local, K, b"value"));
     // The array is now mostly dead, so this begins a migration.
     assert!(remove(&keyspace, &local, FIRST));
-    keyspace.maintain(&local, true);
+    maintain(&keyspace, &local);
     inserter.join().unwrap();
     assert_eq!(get(&keyspace, &local, K).as_deref(), Some(&b"value"[..]), "the key is lost");
     migrate_again(&keyspace, &local);
@@ -69,16 +77,22 @@ fn insert_against_freeze() {
 
 #[test]
 fn an_insert_survives_the_freeze_of_its_slot() {
-    explore("insert against freeze", insert_against_freeze);
+    INSERT_AGAINST_FREEZE.holds();
 }
 
 #[test]
 #[should_panic(expected = "the key is lost")]
 fn an_empty_slot_left_unfrozen_is_seen() {
-    expose(Planted::EmptyNotFrozen, insert_against_freeze);
+    INSERT_AGAINST_FREEZE.breaks_under(Planted::EmptyNotFrozen);
 }
 
 /// Two SETNX of one key, one of which may go to the old array and the other to the next.
+const TWO_INSERTERS_ACROSS_A_MIGRATION: Model = Model {
+    name: "two inserters across a migration",
+    most: 2,
+    run: two_inserters_across_a_migration,
+};
+
 fn two_inserters_across_a_migration() {
     let keyspace = keyspace(4);
     let local = keyspace.join();
@@ -88,18 +102,18 @@ fn two_inserters_across_a_migration() {
     let two = set_if_absent(&keyspace, &local, K, b"two");
     let one = one.join().unwrap();
     assert!(one != two, "SETNX must have one winner");
-    keyspace.maintain(&local, true);
+    maintain(&keyspace, &local);
     let winner: &[u8] = if one { b"one" } else { b"two" };
     assert_eq!(get(&keyspace, &local, K).as_deref(), Some(winner));
 }
 
 #[test]
 fn one_of_two_inserters_wins_across_a_migration() {
-    explore("two inserters across a migration", two_inserters_across_a_migration);
+    TWO_INSERTERS_ACROSS_A_MIGRATION.holds();
 }
 
 #[test]
 #[should_panic]
 fn an_empty_slot_left_unfrozen_gives_two_winners() {
-    expose(Planted::EmptyNotFrozen, two_inserters_across_a_migration);
+    TWO_INSERTERS_ACROSS_A_MIGRATION.breaks_under(Planted::EmptyNotFrozen);
 }

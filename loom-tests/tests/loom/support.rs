@@ -1,51 +1,64 @@
 //! What the models share: how one is run, and small keyspaces in a known state.
 
+use ferrum_kv::record::OwnedRecord;
 use ferrum_kv::store::{Key, Keyspace, KeyspaceOptions, Local, NewValue, TableOptions};
+use ferrum_kv::sync::epoch::Collector;
 use ferrum_kv::sync::planted::{self, Planted};
 use ferrum_kv::sync::{Arc, graveyard};
+use ferrum_kv::table::{Decision, Table};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 /// Preemptions explored if the environment does not say.
 const PREEMPTIONS: usize = 3;
 
-/// Explores a model. Every execution must also free each record and array once.
-pub(crate) fn explore(name: &str, model: fn()) {
-    explore_within(name, usize::MAX, model);
+/// A model: what its threads do and assert, once an execution.
+pub(crate) struct Model {
+    /// What meets what.
+    pub(crate) name: &'static str,
+    /// Preemptions beyond which it takes too long.
+    pub(crate) most: usize,
+    /// One execution.
+    pub(crate) run: fn(),
 }
 
-/// Explores a model that is too large for more than `most` preemptions.
-pub(crate) fn explore_within(name: &str, most: usize, model: fn()) {
-    run(name, most, None, model);
-}
+impl Model {
+    /// Explores the model as the table is. Every execution must also free each record and array
+    /// once.
+    pub(crate) fn holds(&self) {
+        self.explore(None);
+    }
 
-/// Explores a model with a fault planted in the table: it must fail.
-pub(crate) fn expose(fault: Planted, model: fn()) {
-    run(&format!("{fault:?}"), usize::MAX, Some(fault), model);
-}
+    /// Explores the model with a fault planted in the table: it must fail.
+    pub(crate) fn breaks_under(&self, fault: Planted) {
+        self.explore(Some(fault));
+    }
 
-fn run(name: &str, most: usize, fault: Option<Planted>, model: fn()) {
-    let asked = std::env::var("LOOM_MAX_PREEMPTIONS").ok().and_then(|text| text.parse().ok());
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(asked.unwrap_or(PREEMPTIONS).min(most));
-    builder.max_branches = 20_000;
-    planted::plant(fault);
-    let executions = Arc::new(AtomicUsize::new(0));
-    let started = Instant::now();
-    let counted = executions.clone();
-    let report = Report { name: name.into(), executions, started };
-    builder.check(move || {
-        counted.fetch_add(1, Ordering::Relaxed);
-        model();
-        assert_eq!(graveyard::clear(), 0, "records or arrays were leaked");
-    });
-    drop(report);
-    planted::plant(None);
+    fn explore(&self, fault: Option<Planted>) {
+        let asked = std::env::var("LOOM_MAX_PREEMPTIONS").ok().and_then(|text| text.parse().ok());
+        let bound = asked.unwrap_or(PREEMPTIONS).min(self.most);
+        let mut builder = loom::model::Builder::new();
+        builder.preemption_bound = Some(bound);
+        builder.max_branches = 20_000;
+        planted::plant(fault);
+        let name = fault.map_or(self.name.into(), |fault| format!("{}, {fault:?}", self.name));
+        let executions = Arc::new(AtomicUsize::new(0));
+        let counted = executions.clone();
+        let report = Report { name, bound, executions, started: Instant::now() };
+        let run = self.run;
+        builder.check(move || {
+            counted.fetch_add(1, Ordering::Relaxed);
+            run();
+            assert_eq!(graveyard::clear(), 0, "records or arrays were leaked");
+        });
+        drop(report);
+    }
 }
 
 /// Says how much was explored, also when the model fails.
 struct Report {
     name: String,
+    bound: usize,
     executions: Arc<AtomicUsize>,
     started: Instant,
 }
@@ -54,13 +67,15 @@ impl Drop for Report {
     fn drop(&mut self) {
         let executions = self.executions.load(Ordering::Relaxed);
         graveyard::abandon();
+        planted::plant(None);
         let end = if std::thread::panicking() { "failed after" } else { "passed" };
-        eprintln!("{}: {end} {executions} executions, {:.1?}", self.name, self.started.elapsed());
+        let (name, bound, time) = (&self.name, self.bound, self.started.elapsed());
+        eprintln!("{name} (bound {bound}): {end} {executions} executions, {time:.1?}");
     }
 }
 
-/// A key at a home, as a share of the array in 64ths, with a tag. Keys of one home and one tag
-/// differ in their hashes when their names do.
+/// A key at a home, as a share of the array in 64ths, with a tag. Keys of one home and one tag differ
+/// in their hashes when their names do.
 pub(crate) const fn key(bytes: &'static [u8], home: u64, tag: u16) -> Key<'static> {
     let name = bytes[bytes.len() - 1] as u64;
     Key { bytes, hash: home << 58 | name << 16 | tag as u64 }
@@ -92,11 +107,88 @@ pub(crate) fn migrating(value: &[u8]) -> Arc<Keyspace> {
     let local = keyspace.join();
     set(&keyspace, &local, FIRST, b"first");
     set(&keyspace, &local, K, value);
-    // The array takes no third key: this begins the migration, moves the first slot, and freezes
-    // the one at the key's home.
+    // The array takes no third key: this begins the migration, moves the first slot, and freezes the
+    // one at the key's home.
     set(&keyspace, &local, SECOND, b"second");
     assert_eq!(migrations(&keyspace, &local), (1, 0));
     keyspace
+}
+
+/// A bare table of one segment, for models that hold records or move single chunks.
+#[derive(Clone)]
+pub(crate) struct World {
+    pub(crate) table: Arc<Table>,
+    collector: Collector,
+}
+
+impl World {
+    /// Four slots with two keys: as many as the array takes.
+    pub(crate) fn full() -> Self {
+        let collector = Collector::new();
+        let options = TableOptions { segment_bits: 0, first_slots: 4 };
+        let world = Self { table: Arc::new(Table::new(options, collector.clone())), collector };
+        world.set(FIRST, b"first");
+        world.set(K, b"old");
+        world
+    }
+
+    /// As [`migrating`].
+    pub(crate) fn migrating() -> Self {
+        let world = Self::full();
+        world.set(SECOND, b"second");
+        assert_eq!(world.table.migrations(), (1, 0));
+        world
+    }
+
+    /// A migration of which only the last chunk, that of `k`, is left to do.
+    pub(crate) fn almost_moved() -> Self {
+        let world = Self::migrating();
+        world.help(2);
+        assert_eq!(world.table.migrations(), (1, 0));
+        world
+    }
+
+    pub(crate) fn set(&self, key: Key<'_>, value: &[u8]) {
+        let participant = self.collector.register();
+        let value = NewValue::Copy(value);
+        self.table.update(key, &participant.pin(), |_| {
+            Decision::Put(OwnedRecord::new(key, 0, &value), ())
+        });
+    }
+
+    pub(crate) fn remove(&self, key: Key<'_>) {
+        let participant = self.collector.register();
+        self.table.update(key, &participant.pin(), |_| Decision::Remove(0, ()));
+    }
+
+    /// Moves at most `chunks` chunks.
+    pub(crate) fn help(&self, chunks: usize) {
+        let participant = self.collector.register();
+        self.table.maintain(&participant.pin(), chunks);
+    }
+
+    pub(crate) fn get(&self, key: Key<'_>) -> Option<Vec<u8>> {
+        let participant = self.collector.register();
+        let guard = participant.pin();
+        self.table.get(key, &guard)?.value().map(|value| value.to_vec())
+    }
+
+    /// Reads a key, lets others run, and reads the record again.
+    pub(crate) fn linger(&self, key: Key<'_>) -> Option<Vec<u8>> {
+        let participant = self.collector.register();
+        let guard = participant.pin();
+        let record = self.table.get(key, &guard)?;
+        let value = record.value()?.to_vec();
+        loom::thread::yield_now();
+        assert_eq!(record.value().map(|value| value.to_vec()).as_ref(), Some(&value));
+        Some(value)
+    }
+
+    /// Runs `work` on a thread of the model.
+    pub(crate) fn spawn(&self, work: impl FnOnce(&Self) + 'static) -> loom::thread::JoinHandle<()> {
+        let world = self.clone();
+        loom::thread::spawn(move || work(&world))
+    }
 }
 
 /// Runs `work` on a thread of the model.
@@ -148,18 +240,23 @@ pub(crate) fn migrations(keyspace: &Keyspace, local: &Local) -> (usize, u64) {
     keyspace.database(0).migrations(&local.pin())
 }
 
-/// Completes what migrates, then makes the table migrate once more and completes that: what has
-/// been resurrected comes to light, what was lost is gone for good.
+/// Completes what migrates, then makes the table migrate once more and completes that: what has been
+/// resurrected comes to light, what was lost is gone for good.
 pub(crate) fn migrate_again(keyspace: &Keyspace, local: &Local) {
-    keyspace.maintain(local, true);
+    maintain(keyspace, local);
     let (_, before) = migrations(keyspace, local);
     for round in 0..20u64 {
         let filler = Key { bytes: &round.to_le_bytes(), hash: round << 59 | round << 16 | 9 };
         set(keyspace, local, filler, b"filler");
-        keyspace.maintain(local, true);
+        maintain(keyspace, local);
         if migrations(keyspace, local).1 > before {
             return;
         }
     }
     panic!("the table does not migrate");
+}
+
+/// Moves every chunk that is not done and completes the migration, if there is one.
+pub(crate) fn maintain(keyspace: &Keyspace, local: &Local) {
+    keyspace.maintain(local, false);
 }
