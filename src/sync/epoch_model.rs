@@ -149,8 +149,8 @@ impl Shared {
         if free_now.is_empty() {
             return;
         }
-        // Read-modify-writes, since those read the latest value: the clock, to know all participants
-        // that have pinned before, then their words.
+        // Read-modify-writes, since those read the latest value: the clock, to know all
+        // participants that have pinned before, then their words.
         let now = self.clock.fetch_add(0, Ordering::AcqRel);
         for (_, word) in unpinned.iter().filter(|entry| entry.0 < now) {
             word.fetch_add(0, Ordering::Acquire);

@@ -1,5 +1,5 @@
-//! Claiming slots: two inserters of one key, and an insert against the freeze of the EMPTY slot that
-//! it is about to claim.
+//! Claiming slots: two inserters of one key, and an insert against the freeze of the EMPTY slot
+//! that it is about to claim.
 
 use crate::support::*;
 use ferrum_kv::sync::planted::Planted;

@@ -2,7 +2,8 @@
 //! protocol, and for each protocol the faults that must turn its models red.
 //!
 //! Run with
-//! `RUSTFLAGS="--cfg loom -C debug-assertions" cargo test -p loom-tests --release --target-dir target/loom`.
+//! `RUSTFLAGS="--cfg loom -C debug-assertions" cargo test -p loom-tests --release --target-dir
+//! target/loom`.
 //! `LOOM_MAX_PREEMPTIONS` (3 if not set) bounds the preemptions of a model.
 #![cfg(loom)]
 

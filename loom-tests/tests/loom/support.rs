@@ -74,8 +74,8 @@ impl Drop for Report {
     }
 }
 
-/// A key at a home, as a share of the array in 64ths, with a tag. Keys of one home and one tag differ
-/// in their hashes when their names do.
+/// A key at a home, as a share of the array in 64ths, with a tag. Keys of one home and one tag
+/// differ in their hashes when their names do.
 pub(crate) const fn key(bytes: &'static [u8], home: u64, tag: u16) -> Key<'static> {
     let name = bytes[bytes.len() - 1] as u64;
     Key { bytes, hash: home << 58 | name << 16 | tag as u64 }
@@ -107,8 +107,8 @@ pub(crate) fn migrating(value: &[u8]) -> Arc<Keyspace> {
     let local = keyspace.join();
     set(&keyspace, &local, FIRST, b"first");
     set(&keyspace, &local, K, value);
-    // The array takes no third key: this begins the migration, moves the first slot, and freezes the
-    // one at the key's home.
+    // The array takes no third key: this begins the migration, moves the first slot, and freezes
+    // the one at the key's home.
     set(&keyspace, &local, SECOND, b"second");
     assert_eq!(migrations(&keyspace, &local), (1, 0));
     keyspace
@@ -240,8 +240,8 @@ pub(crate) fn migrations(keyspace: &Keyspace, local: &Local) -> (usize, u64) {
     keyspace.database(0).migrations(&local.pin())
 }
 
-/// Completes what migrates, then makes the table migrate once more and completes that: what has been
-/// resurrected comes to light, what was lost is gone for good.
+/// Completes what migrates, then makes the table migrate once more and completes that: what has
+/// been resurrected comes to light, what was lost is gone for good.
 pub(crate) fn migrate_again(keyspace: &Keyspace, local: &Local) {
     maintain(keyspace, local);
     let (_, before) = migrations(keyspace, local);
