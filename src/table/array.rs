@@ -48,8 +48,9 @@ pub(super) const CHUNK: usize = 2;
 /// of the counters: one a thread, and a server has at most 128 workers.
 #[cfg(not(any(loom, shuttle)))]
 const IN_FLIGHT: usize = 256;
+/// In a model that begins a migration at most one other thread is about to insert.
 #[cfg(loom)]
-const IN_FLIGHT: usize = 3;
+const IN_FLIGHT: usize = 1;
 #[cfg(shuttle)]
 const IN_FLIGHT: usize = 16;
 
