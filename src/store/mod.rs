@@ -19,7 +19,7 @@ pub use database::{CounterError, Database, ValueTooLong};
 
 use crate::record::allocated_bytes;
 use crate::sync::Arc;
-use crate::sync::epoch::{Collector, Guard, Participant};
+use crate::sync::epoch::{Collector, Guard, Participant, limbo_bytes};
 use crate::sync::plain::{AtomicU64, Ordering};
 use generation::Generations;
 use hash::KeyHasher;
@@ -121,7 +121,7 @@ impl Keyspace {
     pub fn report(&self, session: &Session<'_>) -> MemoryReport {
         let mut report = MemoryReport {
             used_bytes: allocated_bytes(),
-            limbo_bytes: self.collector.limbo_bytes(),
+            limbo_bytes: limbo_bytes(),
             ..MemoryReport::default()
         };
         for index in 0..self.databases() {

@@ -5,13 +5,14 @@
 //!   retires hundreds of records under one pin, so without flushing inside the pin garbage grows
 //!   without bound. Every [`FLUSH_COUNT`] retirements or [`FLUSH_BYTES`] retired bytes the local
 //!   bag is handed over and collected from.
-//! * **Limbo.** Retired and not yet freed bytes are counted ([`Collector::limbo_bytes`]).
+//! * **Limbo.** Retired and not yet freed bytes are counted ([`limbo_bytes`]), for the process as
+//!   all memory is: a deferred function has room for three words before crossbeam boxes it, and a
+//!   pointer to a counter would be the fourth.
 //! * **Own collector.** Nobody else's long pins hold our garbage; dropped with the keyspace, it
 //!   frees all that is left.
 
 use super::stripe::Striped;
 use std::cell::Cell;
-use std::sync::Arc;
 
 /// Retirements between two flushes of one participant. Measured for this design: 256 keeps the
 /// backlog of a thread that retires without pause at about 256 objects; 128 at the same cost.
@@ -21,12 +22,16 @@ const FLUSH_BYTES: usize = 1 << 20;
 /// Limbo above which a participant collects before it pins again (and while it is not pinned).
 const LIMBO_LIMIT: i64 = 64 << 20;
 
+static LIMBO: Striped = Striped::new();
+
+/// Bytes retired and not yet freed.
+pub fn limbo_bytes() -> u64 {
+    LIMBO.sum().max(0) as u64
+}
+
 /// Owner of the epochs of one keyspace.
 #[derive(Clone)]
-pub struct Collector {
-    inner: crossbeam_epoch::Collector,
-    limbo: Arc<Striped>,
-}
+pub struct Collector(crossbeam_epoch::Collector);
 
 impl Default for Collector {
     fn default() -> Self {
@@ -37,31 +42,28 @@ impl Default for Collector {
 impl Collector {
     /// A collector with no participants.
     pub fn new() -> Self {
-        Self { inner: crossbeam_epoch::Collector::new(), limbo: Arc::default() }
+        Self(crossbeam_epoch::Collector::new())
     }
 
     /// Registers the calling thread.
     pub fn register(&self) -> Participant {
         Participant {
-            handle: self.inner.register(),
-            limbo: self.limbo.clone(),
+            handle: self.0.register(),
             count: Cell::new(0),
             bytes: Cell::new(0),
+            flushed: Cell::new(false),
         }
-    }
-
-    /// Bytes retired and not yet freed.
-    pub fn limbo_bytes(&self) -> u64 {
-        self.limbo.sum().max(0) as u64
     }
 }
 
 /// One thread's membership in a [`Collector`].
 pub struct Participant {
     handle: crossbeam_epoch::LocalHandle,
-    limbo: Arc<Striped>,
+    /// Retirements and retired bytes since the last flush.
     count: Cell<u32>,
     bytes: Cell<usize>,
+    /// Whether there was a flush since limbo was last looked at.
+    flushed: Cell<bool>,
 }
 
 impl Participant {
@@ -82,10 +84,19 @@ impl Participant {
     }
 
     /// Collects while more than the limit waits in limbo; bounded, so that a participant that holds
-    /// the epoch back (a pinned thread without a processor) cannot stop this one.
+    /// the epoch back (a pinned thread without a processor) cannot stop this one. Looks only after
+    /// a flush: the sum reads a line of each thread.
+    #[inline]
     pub fn relieve(&self) {
+        if self.flushed.replace(false) {
+            self.relieve_flushed();
+        }
+    }
+
+    #[cold]
+    fn relieve_flushed(&self) {
         for _ in 0..4 {
-            if self.bytes.get() == 0 || self.limbo.sum() < LIMBO_LIMIT {
+            if LIMBO.sum() < LIMBO_LIMIT {
                 return;
             }
             self.collect();
@@ -113,24 +124,21 @@ impl Guard<'_> {
     /// * `free` is called once, on any thread that takes part in the collector.
     #[inline]
     pub unsafe fn defer<F: FnOnce() + 'static>(&self, bytes: usize, free: F) {
-        let participant = self.participant;
-        participant.limbo.add(bytes as i64);
-        let limbo = Arc::as_ptr(&participant.limbo);
-        // SAFETY: the caller vouches for `free`. `limbo` is alive: deferred functions run at the
-        // latest when the last handle of the crossbeam collector goes, and every such handle sits
-        // beside an Arc of the same counter that is dropped after it (field order in Collector and
-        // Participant).
+        LIMBO.add(bytes as i64);
+        // SAFETY: the caller vouches for `free`.
         unsafe {
             self.inner.defer_unchecked(move || {
-                (*limbo).add(-(bytes as i64));
+                LIMBO.add(-(bytes as i64));
                 free();
             });
         }
+        let participant = self.participant;
         participant.count.set(participant.count.get() + 1);
         participant.bytes.set(participant.bytes.get() + bytes);
         if participant.count.get() >= FLUSH_COUNT || participant.bytes.get() >= FLUSH_BYTES {
             participant.count.set(0);
-            participant.bytes.set(1);
+            participant.bytes.set(0);
+            participant.flushed.set(true);
             self.inner.flush();
         }
     }

@@ -36,6 +36,11 @@ unsafe impl Send for Shared {}
 // SAFETY: as above.
 unsafe impl Sync for Shared {}
 
+/// Bytes retired and not yet freed: not counted in models.
+pub fn limbo_bytes() -> u64 {
+    0
+}
+
 /// Owner of the epochs of one keyspace.
 #[derive(Clone)]
 pub struct Collector {
@@ -59,11 +64,6 @@ impl Collector {
     pub fn register(&self) -> Participant {
         let unpinned = Arc::new(AtomicU64::new(0));
         Participant { shared: self.shared.clone(), unpinned, known: Cell::new(false) }
-    }
-
-    /// Bytes retired and not yet freed: not counted in models.
-    pub fn limbo_bytes(&self) -> u64 {
-        0
     }
 }
 
