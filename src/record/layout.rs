@@ -52,7 +52,8 @@ const _: () = assert!(size_of::<Header>() == 32);
 
 impl Header {
     pub(super) fn new(hash: u64, version: u64, kind: Kind, key: usize, value: usize) -> Self {
-        debug_assert!(key <= MAX_LENGTH && value <= MAX_LENGTH);
+        // The last line of defence: a longer key would overflow into the kind.
+        assert!(key <= MAX_LENGTH && value <= MAX_LENGTH, "a key or value over 512 MiB");
         #[cfg(any(loom, shuttle))]
         crate::sync::graveyard::born();
         Self {

@@ -99,19 +99,19 @@ impl Table {
     /// The array where a key may be changed: the key's chain in every array before it is decided.
     fn place<'g>(&self, hash: u64, guard: &'g Guard<'_>, helped: &mut bool) -> Place<'g> {
         let root = self.segment(hash);
-        let array = loop {
-            match self.root(hash, guard) {
-                Some(array) => break array,
-                None => self.create_root(hash),
+        let mut moving = loop {
+            let Some(array) = self.root(hash, guard) else {
+                self.create_root(hash);
+                continue;
+            };
+            // SAFETY: reached under the pin 'g.
+            if unsafe { array.migration() }.is_none() {
+                return Place { array, before: None };
             }
-        };
-        // SAFETY: reached under the pin 'g.
-        if unsafe { array.migration() }.is_none() {
-            return Place { array, before: None };
-        }
-        let Some(mut moving) = self.moving(root, guard) else {
-            // Completed in this very moment: the root is a new array with no migration.
-            return self.place(hash, guard, helped);
+            // None if it was completed in this very moment: the root is a new array.
+            if let Some(moving) = self.moving(root, guard) {
+                break moving;
+            }
         };
         if !*helped {
             *helped = true;
