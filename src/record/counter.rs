@@ -12,10 +12,13 @@
 //!
 //! Whoever is about to unlink an integer record (replace, delete) freezes it **before** the
 //! compare-and-swap of the slot. So a successful in-place INCR proves that the record was still in
-//! its slot: nothing can have unlinked it between the freeze that did not happen yet and this
-//! change. Without the freeze an INCR could land in a record that has already been replaced, and
-//! its reply would be a lie. Freezing is neutral: the value still stands and is readable, a freezer
-//! may give up; later INCRs then replace the record.
+//! its slot, and a new record that builds on the value (APPEND, INCR by replacement) builds on the
+//! last one: without the freeze an INCR that came between the reading of the value and the
+//! replacement would be lost. A SET or DEL that does not look at the value could do without (an
+//! INCR that lands in the unlinked record overlaps the unlinking and counts as having come before
+//! it), but one rule for all is what a log of operations in their order needs. Freezing is neutral:
+//! the value still stands and is readable, a freezer may give up; later INCRs then replace the
+//! record.
 
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::planted::{self, Planted};
