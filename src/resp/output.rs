@@ -5,8 +5,6 @@
 //! is remembered as two positions; the vector starts anew when all is written, and its written
 //! front is cut off once that is the larger half.
 
-use std::io::IoSlice;
-
 use bytes::Bytes;
 
 use super::encode::Protocol;
@@ -104,17 +102,6 @@ impl ReplyBuffer {
         }
     }
 
-    /// Fills `slices` from its start with the first pieces, for a vectored write; returns how
-    /// many it filled.
-    pub fn fill_slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
-        let mut filled = 0;
-        for (slot, chunk) in slices.iter_mut().zip(self.chunks()) {
-            *slot = IoSlice::new(chunk);
-            filled += 1;
-        }
-        filled
-    }
-
     /// Notes that the first `count` bytes have been written. Large values are released as soon
     /// as they are through. Counts beyond [`ReplyBuffer::len`] empty the buffer.
     pub fn advance(&mut self, mut count: usize) {
@@ -207,10 +194,6 @@ mod tests {
         assert_eq!(chunks[2..], [b"\r\n$0\r\n\r\n"]);
         assert_eq!(out.len(), 5 + 9 + 100_000 + 8);
         assert_eq!(out.is_single(), None);
-
-        let mut slices = [IoSlice::new(&[]); 2];
-        assert_eq!(out.fill_slices(&mut slices), 2);
-        assert_eq!(slices[1].as_ptr(), value.as_ptr());
     }
 
     #[test]
