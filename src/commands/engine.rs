@@ -235,6 +235,7 @@ fn plan(context: &Context<'_>, window: &mut Window, batch: &Batch, input: &[u8],
             Some((Handler::OneKey(_), _)) => {
                 window.hashes.push(context.state.keyspace.key(args.get(1)).hash);
             }
+            Some((Handler::Work(_), _)) => return,
             Some((Handler::EachKey(_), Some(keys))) => {
                 let count = keys.count(args.len());
                 if count > WINDOW_MAX_KEYS {
@@ -281,6 +282,8 @@ fn run_one(context: &mut Context<'_>, planned: Planned, args: &Args<'_>, hashes:
         Handler::EachKey(key_loop) => {
             super::long::run_short(context, row, key_loop, args, &hashes[planned.hashes..])
         }
+        // Never in a window.
+        Handler::Work(_) => Ok(()),
         Handler::Container => Err(Refusal::arity(None, row)),
     };
     if let Err(refusal) = outcome {

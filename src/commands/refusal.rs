@@ -41,8 +41,20 @@ pub(super) enum Refusal<'a> {
     DecrementOverflow,
     /// The value would be longer than a value can be.
     ValueTooLong,
+    /// EXPIRE and its like: an option they do not have.
+    ExpireOption(&'a [u8]),
+    /// A time to expire that is not positive, or outside 64 bits; with the command's name.
+    ExpireTime(&'static str),
+    /// An offset below zero.
+    OffsetOutOfRange,
+    /// The key to work on does not exist.
+    NoSuchKey,
+    /// Source and destination are the same.
+    SameObject,
     /// There is no such database.
     DatabaseOutOfRange,
+    /// One of a kind: the whole text.
+    Text(&'static str),
     /// HELLO asks for a protocol other than 2 and 3.
     UnsupportedProtocol,
     /// HELLO's version is not a number.
@@ -100,6 +112,13 @@ impl Refusal<'_> {
                     format!("ERR value is out of range, value must between {low} and {high}");
                 return text.into_bytes().into();
             }
+            Refusal::ExpireOption(option) => {
+                return join(&[b"ERR Unsupported option ", c_text(option)]);
+            }
+            Refusal::ExpireTime(name) => {
+                let text = format!("ERR invalid expire time in '{name}' command");
+                return text.into_bytes().into();
+            }
             Refusal::HelloOption(option) => {
                 return join(&[b"ERR Syntax error in HELLO option '", c_text(option), b"'"]);
             }
@@ -115,6 +134,10 @@ impl Refusal<'_> {
             Refusal::Overflow => "ERR increment or decrement would overflow",
             Refusal::DecrementOverflow => "ERR decrement would overflow",
             Refusal::ValueTooLong => "ERR string exceeds maximum allowed size (proto-max-bulk-len)",
+            Refusal::OffsetOutOfRange => "ERR offset is out of range",
+            Refusal::NoSuchKey => "ERR no such key",
+            Refusal::SameObject => "ERR source and destination objects are the same",
+            Refusal::Text(text) => text,
             Refusal::DatabaseOutOfRange => "ERR DB index is out of range",
             Refusal::UnsupportedProtocol => "NOPROTO unsupported protocol version",
             Refusal::ProtocolNotANumber => "ERR Protocol version is not an integer or out of range",

@@ -6,6 +6,7 @@
 //! family.
 
 use super::context::Context;
+use super::long::Work;
 use super::refusal::Refusal;
 use crate::resp::Args;
 use crate::store::Key;
@@ -98,6 +99,8 @@ pub(super) enum Handler {
     OneKey(for<'a> fn(&mut Context<'_>, &Args<'a>, Key<'a>) -> Outcome<'a>),
     /// Does the same to each of its keys; may be interrupted between two of them.
     EachKey(&'static KeyLoop),
+    /// May take long: makes its [`Work`], which is done in steps.
+    Work(for<'a> fn(&mut Context<'_>, &Args<'a>) -> Result<Box<dyn Work>, Refusal<'a>>),
     /// None of its own: only its subcommands do anything.
     Container,
 }
@@ -130,6 +133,11 @@ impl Keys {
     /// One key, the first argument.
     pub(super) const fn one(access: &'static [&'static str]) -> Option<Keys> {
         Some(Keys { first: 1, until_last: false, step: 1, access })
+    }
+
+    /// One key, the argument of that index.
+    pub(super) const fn at(first: usize, access: &'static [&'static str]) -> Option<Keys> {
+        Some(Keys { first, until_last: false, step: 1, access })
     }
 
     /// All arguments, `step` apart.
@@ -224,6 +232,8 @@ pub(super) enum ArgumentKind {
     String,
     /// A decimal number.
     Integer,
+    /// A point in time, in the unit that the name says.
+    UnixTime,
     /// A glob pattern.
     Pattern,
     /// A word that stands for itself.
@@ -241,6 +251,7 @@ impl ArgumentKind {
             ArgumentKind::Key => "key",
             ArgumentKind::String => "string",
             ArgumentKind::Integer => "integer",
+            ArgumentKind::UnixTime => "unix-time",
             ArgumentKind::Pattern => "pattern",
             ArgumentKind::PureToken => "pure-token",
             ArgumentKind::OneOf => "oneof",
