@@ -82,6 +82,16 @@ fn large<'a>(args: &Args<'a>, index: usize) -> Option<&'a Bytes> {
     args.owned(index)
 }
 
+/// Calls `read` with the bytes of a value.
+#[inline]
+pub(super) fn with_bytes<T>(value: Value<'_>, read: impl FnOnce(&[u8]) -> T) -> T {
+    match value {
+        Value::Bytes(bytes) => read(bytes),
+        Value::Integer(number) => read(itoa::Buffer::new().format(number).as_bytes()),
+        Value::Large(large) => read(large.as_slice()),
+    }
+}
+
 /// Writes a stored value as a bulk string.
 #[inline]
 pub(super) fn write_value(out: &mut ReplyBuffer, value: &Value<'_>) {

@@ -1,11 +1,18 @@
 //! All commands, in the order COMMAND lists them.
 
 use super::row::Row;
-use super::{connection, counter, info, keys, server, string};
+use super::{bits, connection, counter, info, keys, server, string};
 
 /// The rows of each family.
-pub(super) static FAMILIES: [&[Row]; 6] =
-    [&string::ROWS, &counter::ROWS, &keys::ROWS, &connection::ROWS, &server::ROWS, &info::ROWS];
+pub(super) static FAMILIES: [&[Row]; 7] = [
+    &string::ROWS,
+    &counter::ROWS,
+    &bits::ROWS,
+    &keys::ROWS,
+    &connection::ROWS,
+    &server::ROWS,
+    &info::ROWS,
+];
 
 /// Every command, subcommands not counted.
 pub(super) fn rows() -> impl Iterator<Item = &'static Row> + Clone {
