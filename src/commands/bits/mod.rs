@@ -13,9 +13,9 @@ use super::context::{Context, with_bytes};
 use super::refusal::Refusal;
 use super::row::{Argument, ArgumentKind, Categories, Flags, Handler, Keys, Outcome, Row};
 use super::string::KEY;
-use crate::record::{MAX_LENGTH, parse_canonical};
+use crate::record::parse_canonical;
 use crate::resp::Args;
-use crate::store::{Change, Entry, Key, NewValue};
+use crate::store::{Change, Encoding, Entry, Key, MAX_LENGTH, NewValue};
 use range::{Combination, Combined};
 
 const BITMAP: Row = Row { group: "bitmap", categories: Categories::BITMAP, ..Row::BASE };
@@ -164,10 +164,6 @@ pub(super) static ROWS: [Row; 7] = [
     },
 ];
 
-/// The longest value that Redis keeps in one piece with its key. A longer value that a bit leaves as
-/// it is need not be stored again; a shorter one is, for its encoding becomes raw.
-const EMBEDDED_MAX: usize = 44;
-
 fn setbit<'a>(context: &mut Context<'_>, args: &Args<'a>, key: Key<'a>) -> Outcome<'a> {
     let offset = offset(context, args.get(2))?;
     let value = match parse_canonical(args.get(3)) {
@@ -175,11 +171,12 @@ fn setbit<'a>(context: &mut Context<'_>, args: &Args<'a>, key: Key<'a>) -> Outco
         Some(1) => true,
         _ => return Err(Refusal::NotABit),
     };
-    let is_done = |bytes: &[u8]| {
-        bytes.len() > EMBEDDED_MAX.max(offset / 8) && range::bit(bytes, offset) == value
-    };
+    let is_set = |bytes: &[u8]| bytes.len() > offset / 8 && range::bit(bytes, offset) == value;
+    // A value that is raw already, which an edited one becomes, need not be stored again.
+    let is_done =
+        |entry: Entry<'_>| entry.encoding() == Encoding::Raw && with_bytes(entry.value(), is_set);
     let old = context.database.change(&context.session, key, |entry| {
-        if entry.is_some_and(|entry| with_bytes(entry.value(), is_done)) {
+        if entry.is_some_and(is_done) {
             return Change::Keep(value);
         }
         edit(entry, offset / 8 + 1, |bytes| {
@@ -205,7 +202,7 @@ fn edit<'v, R>(
     };
     let result = edit(&mut bytes);
     let deadline = entry.and_then(Entry::deadline);
-    Change::Put { value: NewValue::Edited(bytes), deadline, result }
+    Change::Put { value: NewValue::Edited(bytes.into()), deadline, result }
 }
 
 /// Calls `read` with the bytes of a key that is present.
@@ -345,7 +342,7 @@ fn bitop<'a>(context: &mut Context<'_>, args: &Args<'a>) -> Outcome<'a> {
     if bytes.is_empty() {
         context.database.remove(&context.session, target);
     } else {
-        context.database.set(&context.session, target, NewValue::Edited(bytes));
+        context.database.set(&context.session, target, NewValue::Edited(bytes.into()));
     }
     context.out.integer(length as i64);
     Ok(())
