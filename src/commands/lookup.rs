@@ -1,10 +1,11 @@
 //! From a command's name to its row.
 //!
-//! A name of at most 15 letters and underscores is packed into two words with its length in the last byte and its
-//! capitals lowered, all eight bytes of a word at once. Two names are the same command exactly when
-//! their words are equal, so a look-up is a multiplication, a load and two comparisons; no byte
-//! loop and no general hash. The table is open-addressed, half empty or more, and built at compile
-//! time; a name that comes twice, is too long or has anything else would fail the build.
+//! A name of at most 15 letters and underscores is packed into two words with its length in the
+//! last byte and its capitals lowered, all eight bytes of a word at once. Two names are the same
+//! command exactly when their words are equal, so a look-up is a multiplication, a load and two
+//! comparisons; no byte loop and no general hash. The table is open-addressed, half empty or more,
+//! and built at compile time; a name that comes twice, is too long or has anything else would fail
+//! the build.
 //!
 //! Lowering the capitals makes another byte of an underscore, and that byte of itself. Names with
 //! underscores are therefore stored with theirs as they were, which no lowered name has: to find
