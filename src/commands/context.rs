@@ -83,28 +83,14 @@ fn large<'a>(args: &Args<'a>, index: usize) -> Option<&'a Bytes> {
     args.owned(index)
 }
 
-/// Hands a stored value's bytes on; those of an integer are its digits.
+/// Calls `read` with the bytes of a value.
 #[inline]
-pub(super) fn with_bytes<T>(value: &Value<'_>, read: impl FnOnce(&[u8]) -> T) -> T {
+pub(super) fn with_bytes<T>(value: Value<'_>, read: impl FnOnce(&[u8]) -> T) -> T {
     match value {
         Value::Bytes(bytes) => read(bytes),
-        Value::Integer(number) => read(itoa::Buffer::new().format(*number).as_bytes()),
+        Value::Integer(number) => read(itoa::Buffer::new().format(number).as_bytes()),
         Value::Large(large) => read(large.as_slice()),
     }
-}
-
-/// A database by the number that argument `index` gives.
-pub(super) fn database_number<'a>(
-    context: &Context<'_>,
-    args: &Args<'a>,
-    index: usize,
-) -> Result<usize, Refusal<'a>> {
-    let wanted = parse_canonical(args.get(index)).ok_or(Refusal::NotAnInteger)?;
-    let wanted =
-        i32::try_from(wanted).map_err(|_| Refusal::NotWithin(i32::MIN.into(), i32::MAX.into()))?;
-    let databases = context.state.keyspace.databases();
-    let number = usize::try_from(wanted).ok().filter(|&number| number < databases);
-    number.ok_or(Refusal::DatabaseOutOfRange)
 }
 
 /// Writes a stored value as a bulk string.

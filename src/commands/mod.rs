@@ -7,7 +7,8 @@
 //! elsewhere:
 //!
 //! * `row` says what a row holds, `table` lists all rows, `lookup` finds one by name;
-//! * `string`, `counter`, `keys`, `connection`, `server`, `info` hold rows and handlers by family;
+//! * `string`, `counter`, `bits`, `keys`, `connection`, `server`, `info` hold rows and handlers by
+//!   family;
 //!   `hello`, `help`, `config`, `command_info`, `docs`, `key_arguments` are the larger handlers;
 //! * `engine` runs batches, `long` the commands of many keys in pieces;
 //! * `refusal` has every error text, `context` what a handler works with;
@@ -17,14 +18,17 @@
 //! keys (MGET, MSET, DEL, UNLINK, EXISTS) act on one key after the other: each step is atomic, the
 //! whole is not. Above 64 keys they also let other clients of the worker in between.
 
+mod bits;
 mod client;
 mod command_info;
 mod config;
 mod connection;
 mod context;
 mod counter;
+mod deadline;
 mod docs;
 mod engine;
+mod expire;
 mod glob;
 mod hello;
 mod help;
@@ -33,10 +37,14 @@ mod key_arguments;
 mod keys;
 mod long;
 mod lookup;
+mod moves;
+mod object;
 mod process;
 mod refusal;
 mod row;
+mod scan;
 mod server;
+mod set;
 mod state;
 mod string;
 mod table;

@@ -51,6 +51,20 @@ pub(super) enum Refusal<'a> {
     NoSuchKey,
     /// Source and destination are the same.
     SameObject,
+    /// Not the number of a bit that a value may have.
+    BitOffset,
+    /// SETBIT: neither 0 nor 1.
+    NotABit,
+    /// BITPOS: a number, but neither 0 nor 1.
+    BitArgument,
+    /// BITOP NOT with several sources.
+    BitopNot,
+    /// BITFIELD: not a width with or without a sign.
+    FieldType,
+    /// BITFIELD: OVERFLOW with an unknown word.
+    OverflowType,
+    /// BITFIELD_RO with an operation that writes.
+    FieldReadOnly,
     /// There is no such database.
     DatabaseOutOfRange,
     /// One of a kind: the whole text.
@@ -138,6 +152,16 @@ impl Refusal<'_> {
             Refusal::NoSuchKey => "ERR no such key",
             Refusal::SameObject => "ERR source and destination objects are the same",
             Refusal::Text(text) => text,
+            Refusal::BitOffset => "ERR bit offset is not an integer or out of range",
+            Refusal::NotABit => "ERR bit is not an integer or out of range",
+            Refusal::BitArgument => "ERR The bit argument must be 1 or 0.",
+            Refusal::BitopNot => "ERR BITOP NOT must be called with a single source key.",
+            Refusal::FieldType => {
+                "ERR Invalid bitfield type. Use something like i16 u8. \
+                Note that u64 is not supported but i64 is."
+            }
+            Refusal::OverflowType => "ERR Invalid OVERFLOW type specified",
+            Refusal::FieldReadOnly => "ERR BITFIELD_RO only supports the GET subcommand",
             Refusal::DatabaseOutOfRange => "ERR DB index is out of range",
             Refusal::UnsupportedProtocol => "NOPROTO unsupported protocol version",
             Refusal::ProtocolNotANumber => "ERR Protocol version is not an integer or out of range",

@@ -127,22 +127,39 @@ pub(super) struct Keys {
     pub(super) step: usize,
     /// How the command uses them, in the words of Redis's key specifications.
     pub(super) access: &'static [&'static str],
+    /// How it uses those after the first, when otherwise.
+    pub(super) rest: Option<&'static [&'static str]>,
+    /// What else there is to know.
+    pub(super) notes: Option<&'static str>,
 }
 
 impl Keys {
     /// One key, the first argument.
     pub(super) const fn one(access: &'static [&'static str]) -> Option<Keys> {
-        Some(Keys { first: 1, until_last: false, step: 1, access })
+        Some(Keys { first: 1, until_last: false, step: 1, access, rest: None, notes: None })
     }
 
-    /// One key, the argument of that index.
-    pub(super) const fn at(first: usize, access: &'static [&'static str]) -> Option<Keys> {
-        Some(Keys { first, until_last: false, step: 1, access })
+    /// One key, the first argument, and something to say of it.
+    pub(super) const fn one_with_notes(
+        access: &'static [&'static str],
+        notes: &'static str,
+    ) -> Option<Keys> {
+        let notes = Some(notes);
+        Some(Keys { first: 1, until_last: false, step: 1, access, rest: None, notes })
+    }
+
+    /// Two keys, the first arguments, used differently.
+    pub(super) const fn pair(
+        access: &'static [&'static str],
+        rest: &'static [&'static str],
+    ) -> Option<Keys> {
+        let rest = Some(rest);
+        Some(Keys { first: 1, until_last: false, step: 1, access, rest, notes: None })
     }
 
     /// All arguments, `step` apart.
     pub(super) const fn all(step: usize, access: &'static [&'static str]) -> Option<Keys> {
-        Some(Keys { first: 1, until_last: true, step, access })
+        Some(Keys { first: 1, until_last: true, step, access, rest: None, notes: None })
     }
 
     /// The number of keys in a command of `count` arguments, the name included.
@@ -160,6 +177,14 @@ impl Keys {
     pub(super) const fn position(&self, number: usize) -> usize {
         self.first + number * self.step
     }
+
+    /// How the command uses key number `number`.
+    pub(super) const fn access_of(&self, number: usize) -> &'static [&'static str] {
+        match self.rest {
+            Some(rest) if number > 0 => rest,
+            _ => self.access,
+        }
+    }
 }
 
 /// One argument of a command, as COMMAND DOCS describes it.
@@ -176,6 +201,10 @@ pub(super) struct Argument {
     pub(super) optional: bool,
     /// Whether it may be repeated.
     pub(super) multiple: bool,
+    /// Whether the token is repeated with it.
+    pub(super) multiple_token: bool,
+    /// Which of the command's key specifications describes it, if it is a key.
+    pub(super) key_spec: usize,
     /// The parts of a block, or the choices.
     pub(super) parts: &'static [Argument],
 }
@@ -189,6 +218,8 @@ impl Argument {
         since: None,
         optional: false,
         multiple: false,
+        multiple_token: false,
+        key_spec: 0,
         parts: &[],
     };
 
@@ -210,6 +241,11 @@ impl Argument {
             since: Some(since),
             ..Argument::BASE
         }
+    }
+
+    /// A word that stands for itself, as old as what it is part of.
+    pub(super) const fn token(name: &'static str, token: &'static str) -> Argument {
+        Argument { token: Some(token), ..Argument::new(name, ArgumentKind::PureToken) }
     }
 
     /// The same argument, which may be left out.
@@ -334,23 +370,26 @@ impl Categories {
     const WRITE: Categories = Categories(1 << 2);
     /// Strings.
     pub(super) const STRING: Categories = Categories(1 << 3);
+    /// Strings as bitmaps.
+    pub(super) const BITMAP: Categories = Categories(1 << 4);
     /// Implied by [`Flags::ADMIN`].
-    const ADMIN: Categories = Categories(1 << 4);
+    const ADMIN: Categories = Categories(1 << 5);
     /// Implied by [`Flags::FAST`].
-    const FAST: Categories = Categories(1 << 5);
+    const FAST: Categories = Categories(1 << 6);
     /// Implied by the absence of [`Flags::FAST`].
-    const SLOW: Categories = Categories(1 << 6);
+    const SLOW: Categories = Categories(1 << 7);
     /// May harm; also implied by [`Flags::ADMIN`].
-    pub(super) const DANGEROUS: Categories = Categories(1 << 7);
+    pub(super) const DANGEROUS: Categories = Categories(1 << 8);
     /// The connection itself.
-    pub(super) const CONNECTION: Categories = Categories(1 << 8);
+    pub(super) const CONNECTION: Categories = Categories(1 << 9);
 
     /// The names, in the order of Redis.
-    const NAMES: [(Categories, &'static str); 9] = [
+    const NAMES: [(Categories, &'static str); 10] = [
         (Categories::KEYSPACE, "@keyspace"),
         (Categories::READ, "@read"),
         (Categories::WRITE, "@write"),
         (Categories::STRING, "@string"),
+        (Categories::BITMAP, "@bitmap"),
         (Categories::ADMIN, "@admin"),
         (Categories::FAST, "@fast"),
         (Categories::SLOW, "@slow"),

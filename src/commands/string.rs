@@ -224,7 +224,7 @@ fn setrange<'a>(context: &mut Context<'_>, args: &Args<'a>, key: Key<'a>) -> Out
         let (start, end) = (offset as usize, end as usize);
         let mut value = Vec::new();
         if let Some(entry) = entry {
-            with_bytes(&entry.settled(), |bytes| {
+            with_bytes(entry.settled(), |bytes| {
                 value.reserve_exact(end.max(bytes.len()));
                 value.extend_from_slice(bytes);
             });
@@ -250,7 +250,7 @@ fn getrange<'a>(context: &mut Context<'_>, args: &Args<'a>, key: Key<'a>) -> Out
             Value::Large(large) if range.len() >= LARGE_ARG => {
                 out.bulk_large(large.to_bytes().slice(range));
             }
-            _ => with_bytes(&value, |bytes| out.bulk(&bytes[range])),
+            _ => with_bytes(value, |bytes| out.bulk(&bytes[range])),
         }
     });
     context.counts.look_up(found.is_some());

@@ -110,6 +110,11 @@ impl<'s> Database<'s> {
         self.find(session, key).map(|record| read(Entry::new(record)))
     }
 
+    /// What a key holds, as long as the session is not renewed.
+    pub fn entry<'g>(&self, session: &'g Session<'_>, key: Key<'_>) -> Option<Entry<'g>> {
+        self.find(session, key).map(Entry::new)
+    }
+
     /// Whether a key is present.
     #[inline]
     pub fn contains(&self, session: &Session<'_>, key: Key<'_>) -> bool {
