@@ -1,9 +1,10 @@
 //! COMMAND, COMMAND COUNT, INFO and LIST: the rows as clients and proxies read them.
 
 use super::context::Context;
+use super::glob::{self, Case};
 use super::refusal::Refusal;
 use super::row::{Keys, Outcome, Row};
-use super::{glob, lookup, table};
+use super::{lookup, table};
 use crate::resp::{Args, ReplyBuffer};
 
 /// COMMAND.
@@ -85,7 +86,9 @@ impl Filter<'_> {
                 .all_categories()
                 .names()
                 .any(|name| name.as_bytes()[1..].eq_ignore_ascii_case(wanted)),
-            Filter::Pattern(pattern) => glob::matches(pattern, full_name.as_bytes()),
+            Filter::Pattern(pattern) => {
+                glob::matches(pattern, full_name.as_bytes(), Case::Insensitive)
+            }
         }
     }
 }

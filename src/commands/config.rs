@@ -1,7 +1,7 @@
 //! CONFIG GET: the settings, one row each.
 
 use super::context::Context;
-use super::glob;
+use super::glob::{self, Case};
 use super::row::Outcome;
 use crate::config::Config;
 use crate::resp::Args;
@@ -42,10 +42,10 @@ pub(super) fn get<'a>(context: &mut Context<'_>, args: &Args<'a>) -> Outcome<'a>
     let found: Vec<_> = (SETTINGS.iter())
         .filter_map(|setting| {
             let mut patterns = args.iter().skip(2);
-            let pattern =
-                patterns.find(|pattern| glob::matches(pattern, setting.name.as_bytes()))?;
-            let is_name = pattern.eq_ignore_ascii_case(setting.name.as_bytes());
-            Some((if is_name { pattern } else { setting.name.as_bytes() }, setting))
+            let name = setting.name.as_bytes();
+            let pattern = patterns.find(|it| glob::matches(it, name, Case::Insensitive))?;
+            let is_name = pattern.eq_ignore_ascii_case(name);
+            Some((if is_name { pattern } else { name }, setting))
         })
         .collect();
     context.out.map(found.len());
