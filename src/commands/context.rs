@@ -93,6 +93,20 @@ pub(super) fn with_bytes<T>(value: Value<'_>, read: impl FnOnce(&[u8]) -> T) -> 
     }
 }
 
+/// The database whose number argument `index` gives.
+pub(super) fn database_number<'a>(
+    context: &Context<'_>,
+    args: &Args<'a>,
+    index: usize,
+) -> Result<usize, Refusal<'a>> {
+    let wanted = parse_canonical(args.get(index)).ok_or(Refusal::NotAnInteger)?;
+    let wanted =
+        i32::try_from(wanted).map_err(|_| Refusal::NotWithin(i32::MIN.into(), i32::MAX.into()))?;
+    let databases = context.state.keyspace.databases();
+    let number = usize::try_from(wanted).ok().filter(|&number| number < databases);
+    number.ok_or(Refusal::DatabaseOutOfRange)
+}
+
 /// Writes a stored value as a bulk string.
 #[inline]
 pub(super) fn write_value(out: &mut ReplyBuffer, value: &Value<'_>) {

@@ -161,9 +161,7 @@ impl Conditions {
             ));
         }
         if gt && lt {
-            return Err(Refusal::Text(
-                "ERR GT and LT options at the same time are not compatible",
-            ));
+            return Err(Refusal::Text("ERR GT and LT options at the same time are not compatible"));
         }
         Ok(conditions)
     }

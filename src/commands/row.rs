@@ -148,6 +148,11 @@ impl Keys {
         Some(Keys { first: 1, until_last: false, step: 1, access, rest: None, notes })
     }
 
+    /// One key, the argument after a subcommand.
+    pub(super) const fn second(access: &'static [&'static str]) -> Option<Keys> {
+        Some(Keys { first: 2, until_last: false, step: 1, access, rest: None, notes: None })
+    }
+
     /// Two keys, the first arguments, used differently.
     pub(super) const fn pair(
         access: &'static [&'static str],
@@ -168,6 +173,8 @@ impl Keys {
             0
         } else if self.until_last {
             (count - self.first).div_ceil(self.step)
+        } else if self.rest.is_some() {
+            2
         } else {
             1
         }

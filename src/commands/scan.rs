@@ -18,12 +18,8 @@ const STEP_KEYS: usize = 1024;
 /// Keys a SCAN returns if it does not say otherwise, as in Redis.
 const COUNT: usize = 10;
 
-const WALK: Row = Row {
-    group: "generic",
-    flags: Flags::READONLY,
-    categories: Categories::KEYSPACE,
-    ..Row::BASE
-};
+const WALK: Row =
+    Row { group: "generic", flags: Flags::READONLY, categories: Categories::KEYSPACE, ..Row::BASE };
 
 pub(super) static ROWS: [Row; 3] = [
     Row {

@@ -54,7 +54,7 @@ pub(super) static ROWS: [Row; 7] = [
         name: "set",
         arity: -3,
         flags: Flags::WRITE.and(Flags::DENYOOM),
-        keys: Keys::one(&["RW", "access", "update", "variable_flags"]),
+        keys: Keys::one(&["OW", "update"]),
         summary: "Sets a key to a value, whatever it held before",
         history: &[
             ("2.6.12", "Takes `EX`, `PX`, `NX` and `XX`."),
