@@ -90,6 +90,10 @@ const UNIX_MILLISECONDS: [&str; 10] = [
     "-1",
 ];
 
+/// Milliseconds that are far away or refused as relative deadlines, and edges as absolute ones.
+const RESTORE_TTLS: [&str; 5] =
+    ["4102444800000", "4102444801999", "1600000000000", "9223372036854775807", "-1"];
+
 /// Relative deadlines that are refused or over at once.
 const PAST_OR_OVERFLOW: [&str; 9] = [
     "0",
@@ -185,8 +189,11 @@ impl Generator {
         });
         steps.push(Step::Command(request.collect()));
         steps.push(Step::Pause);
-        let first_is_key = |row: &Row| matches!(row.arguments.first(), Some(Argument::Key));
-        let row = std::iter::repeat_with(|| self.row()).find(|row| first_is_key(row));
+        let meets_key = |row: &&Row| {
+            matches!(row.arguments.first(), Some(Argument::Key))
+                && !needs_every_key_looked_up(row.name)
+        };
+        let row = std::iter::repeat_with(|| self.row()).find(meets_key);
         self.forced_key = Some(key);
         self.is_careful = true;
         let request = self.command(row.expect("the repetition has no end"));
@@ -254,7 +261,7 @@ impl Generator {
             Argument::RestoreTtl => match self.random.u32(..10) {
                 0..6 => b"0".to_vec(),
                 6..8 => self.relative(1000, 9_000_000_000_000_000_000),
-                _ => self.number(&UNIX_MILLISECONDS),
+                _ => self.number(&RESTORE_TTLS),
             },
             Argument::Maybe(parts) => {
                 if self.random.bool() {

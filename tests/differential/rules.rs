@@ -52,10 +52,10 @@ pub(crate) fn rule_of(request: &[Vec<u8>]) -> Rule {
     found.map_or(Rule::Bytes, |(_, rule, _)| *rule)
 }
 
-/// Redis counts a key whose time is over until someone or its background task meets it, so all
-/// keys are looked up before they are counted.
+/// Redis counts and measures a key whose time is over until a command or its background task meets
+/// it, so all keys are looked up before these.
 pub(crate) fn needs_every_key_looked_up(name: &str) -> bool {
-    name == "DBSIZE"
+    ["DBSIZE", "MEMORY USAGE"].contains(&name)
 }
 
 /// Whether the replies are as equal as the rule asks, for the rules that need nothing but the
