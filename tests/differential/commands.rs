@@ -8,12 +8,32 @@ use super::grammar::{Argument, Row};
 
 /// Commands that belong together.
 pub(crate) struct Family {
+    pub(crate) name: &'static str,
     pub(crate) rows: &'static [Row],
 }
 
-/// What runs: everything.
-pub(crate) const FAMILIES: [Family; 9] =
+/// Everything there is.
+const FAMILIES: [Family; 9] =
     [BASICS, CONNECTION, STRINGS, RANGES, BITS, EXPIRY, KEYSPACE, INSPECTION, SERIALIZATION];
+
+/// Families that are not compared yet, as the server lacks their commands.
+const LEFT_OUT: [&str; 7] =
+    ["strings", "ranges", "bits", "expiry", "keyspace", "inspection", "serialization"];
+
+/// Every row.
+pub(crate) fn all_rows() -> Vec<&'static Row> {
+    FAMILIES.iter().flat_map(|family| family.rows).collect()
+}
+
+/// The rows of what the server under test has, or of the families of this list with commas.
+pub(crate) fn compared_rows(list: Option<&str>) -> Vec<&'static Row> {
+    let is_compared = |name: &str| match list {
+        Some(list) => list.split(',').any(|listed| listed == name || listed == "all"),
+        None => !LEFT_OUT.contains(&name),
+    };
+    let families = FAMILIES.iter().filter(|family| is_compared(family.name));
+    families.flat_map(|family| family.rows).collect()
+}
 
 const fn row(name: &'static str, weight: u32, arguments: &'static [Argument]) -> Row {
     Row { name, weight, arguments }
@@ -75,6 +95,7 @@ const PATTERN: Argument = Text(&[
 ]);
 
 const BASICS: Family = Family {
+    name: "basics",
     rows: &[
         row("SET", 60, &[Key, Value]),
         row("GET", 40, &[Key]),
@@ -98,6 +119,7 @@ const BASICS: Family = Family {
 };
 
 const CONNECTION: Family = Family {
+    name: "connection",
     rows: &[
         row("PING", 2, &[Maybe(&[Value])]),
         row("ECHO", 2, &[Value]),
@@ -109,6 +131,7 @@ const CONNECTION: Family = Family {
 };
 
 const STRINGS: Family = Family {
+    name: "strings",
     rows: &[
         row("SET", 60, &[Key, Value, Options(&[EXPIRY_OR_KEEP, CONDITION, &[&[Word("GET")]]])]),
         row("SETEX", 8, &[Key, Seconds, Value]),
@@ -144,6 +167,7 @@ const RANGE_OFFSET: Argument =
     Number(&["0", "1", "3", "10", "43", "44", "45", "200", "20000", "536870912", "-1"]);
 
 const RANGES: Family = Family {
+    name: "ranges",
     rows: &[
         row("SETRANGE", 14, &[Key, RANGE_OFFSET, Value]),
         row("GETRANGE", 12, &[Key, INDEX, INDEX]),
@@ -209,6 +233,7 @@ const FIELD_OFFSET: Argument = Text(&[
 const FIELD_GET: &[Argument] = &[Word("GET"), FIELD_TYPE, FIELD_OFFSET];
 
 const BITS: Family = Family {
+    name: "bits",
     rows: &[
         row("SETBIT", 14, &[Key, BIT_OFFSET, Number(&["0", "1", "1", "1", "2", "-1"])]),
         row("GETBIT", 8, &[Key, BIT_OFFSET]),
@@ -258,6 +283,7 @@ const BIT_UNIT: &[Argument] = &[OneOf(&["BYTE", "BIT"])];
 const EXPIRE_CONDITION: Argument = Options(&[CONDITION, &[&[Word("GT")], &[Word("LT")]]]);
 
 const EXPIRY: Family = Family {
+    name: "expiry",
     rows: &[
         row("EXPIRE", 12, &[Key, Seconds, EXPIRE_CONDITION]),
         row("PEXPIRE", 12, &[Key, Milliseconds, EXPIRE_CONDITION]),
@@ -272,6 +298,7 @@ const EXPIRY: Family = Family {
 };
 
 const KEYSPACE: Family = Family {
+    name: "keyspace",
     rows: &[
         row("TOUCH", 3, &[KEYS]),
         row("RENAME", 8, &[Key, Key]),
@@ -292,6 +319,7 @@ const SCAN_OPTIONS: &[&[&[Argument]]] = &[
 ];
 
 const INSPECTION: Family = Family {
+    name: "inspection",
     rows: &[
         row("OBJECT ENCODING", 16, &[Key]),
         row("OBJECT IDLETIME", 3, &[Key]),
@@ -307,6 +335,7 @@ const INSPECTION: Family = Family {
 const SAMPLES: &[&[Argument]] = &[&[Word("SAMPLES"), Number(&["0", "1", "5", "-1"])]];
 
 const SERIALIZATION: Family = Family {
+    name: "serialization",
     rows: &[
         row("DUMP", 12, &[Key]),
         row("RESTORE", 16, &[Key, RestoreTtl, Payload, Options(RESTORE_OPTIONS)]),

@@ -2,7 +2,6 @@
 
 use fastrand::Rng;
 
-use super::commands::Family;
 use super::payload;
 use super::pool::{FLOATS, INTEGERS, KEYS, WRONG_NUMBERS, once_in, pick, value};
 use super::rules::needs_every_key_looked_up;
@@ -129,12 +128,11 @@ pub(crate) struct Generator {
 }
 
 impl Generator {
-    pub(crate) fn new(seed: u64, families: &[Family]) -> Generator {
-        let rows: Vec<_> = families.iter().flat_map(|family| family.rows).collect();
+    pub(crate) fn new(seed: u64, rows: &[&'static Row]) -> Generator {
         Generator {
             random: Rng::with_seed(seed),
             weight: rows.iter().map(|row| row.weight).sum(),
-            rows,
+            rows: rows.to_vec(),
             payloads: Vec::new(),
             deadlines: 0,
             forced_key: None,
