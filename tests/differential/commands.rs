@@ -201,6 +201,8 @@ const BIT_OFFSET: Argument = Number(&[
     "-1",
 ]);
 
+const BIT: Argument = Number(&["0", "0", "0", "1", "1", "1", "1", "1", "2"]);
+
 const BIT_RANGE: &[Argument] = &[INDEX, INDEX, Maybe(&[OneOf(&["BYTE", "BIT"])])];
 
 const FIELD_TYPE: Argument = Text(&[
@@ -235,7 +237,7 @@ const FIELD_GET: &[Argument] = &[Word("GET"), FIELD_TYPE, FIELD_OFFSET];
 const BITS: Family = Family {
     name: "bits",
     rows: &[
-        row("SETBIT", 14, &[Key, BIT_OFFSET, Number(&["0", "1", "1", "1", "2", "-1"])]),
+        row("SETBIT", 14, &[Key, BIT_OFFSET, BIT]),
         row("GETBIT", 8, &[Key, BIT_OFFSET]),
         row("BITCOUNT", 10, &[Key, Maybe(BIT_RANGE)]),
         row(

@@ -16,7 +16,7 @@ pub(crate) const KEYS: [&[u8]; 12] = [
     b"h?llo[1]",
     b"",
     b"\0\r\n\xff key",
-    b"a-key-that-is-longer-than-what-any-server-keeps-in-line-with-the-record-of-a-value-0123456789",
+    b"a-key-that-is-longer-than-what-any-server-keeps-in-line-with-its-record-0123456789",
 ];
 
 /// The edges of the 64-bit range and of representations that spend two bits of a word.
