@@ -13,12 +13,21 @@ pub(crate) struct Family {
 }
 
 /// Everything there is.
-const FAMILIES: [Family; 9] =
-    [BASICS, CONNECTION, STRINGS, RANGES, BITS, EXPIRY, KEYSPACE, INSPECTION, SERIALIZATION];
+const FAMILIES: [Family; 10] = [
+    BASICS,
+    CONNECTION,
+    STRINGS,
+    RANGES,
+    BITS,
+    EXPIRY,
+    KEYSPACE,
+    INSPECTION,
+    SERIALIZATION,
+    UNFINISHED,
+];
 
 /// Families that are not compared yet, as the server lacks their commands.
-const LEFT_OUT: [&str; 7] =
-    ["strings", "ranges", "bits", "expiry", "keyspace", "inspection", "serialization"];
+const LEFT_OUT: [&str; 2] = ["unfinished", "serialization"];
 
 /// Every row.
 pub(crate) fn all_rows() -> Vec<&'static Row> {
@@ -140,7 +149,6 @@ const STRINGS: Family = Family {
         row("GETDEL", 8, &[Key]),
         row("GETEX", 16, &[Key, Options(&[EXPIRY_OR_PERSIST])]),
         row("MSETNX", 6, &[PAIRS]),
-        row("INCRBYFLOAT", 24, &[Key, Float]),
     ],
 };
 
@@ -172,7 +180,6 @@ const RANGES: Family = Family {
         row("SETRANGE", 14, &[Key, RANGE_OFFSET, Value]),
         row("GETRANGE", 12, &[Key, INDEX, INDEX]),
         row("SUBSTR", 4, &[Key, INDEX, INDEX]),
-        row("LCS", 8, &[Key, Key, Options(LCS_OPTIONS)]),
     ],
 };
 
@@ -353,3 +360,11 @@ const RESTORE_OPTIONS: &[&[&[Argument]]] = &[
         &[Word("FREQ"), Number(&["0", "1", "255", "256", "-1"])],
     ],
 ];
+
+const UNFINISHED: Family = Family {
+    name: "unfinished",
+    rows: &[
+        row("INCRBYFLOAT", 24, &[Key, Float]),
+        row("LCS", 8, &[Key, Key, Options(LCS_OPTIONS)]),
+    ],
+};
