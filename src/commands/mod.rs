@@ -36,7 +36,6 @@ mod info;
 mod key_arguments;
 mod keys;
 mod long;
-#[cfg_attr(not(test), expect(dead_code, reason = "INCRBYFLOAT comes on top of it"))]
 mod long_double;
 mod lookup;
 mod moves;

@@ -275,6 +275,8 @@ pub(super) enum ArgumentKind {
     String,
     /// A decimal number.
     Integer,
+    /// A number with a fraction.
+    Double,
     /// A point in time, in the unit that the name says.
     UnixTime,
     /// A glob pattern.
@@ -294,6 +296,7 @@ impl ArgumentKind {
             ArgumentKind::Key => "key",
             ArgumentKind::String => "string",
             ArgumentKind::Integer => "integer",
+            ArgumentKind::Double => "double",
             ArgumentKind::UnixTime => "unix-time",
             ArgumentKind::Pattern => "pattern",
             ArgumentKind::PureToken => "pure-token",

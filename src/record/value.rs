@@ -14,7 +14,7 @@ pub enum NewValue<'v> {
     /// Bytes in a buffer of their own: the record shares it.
     Shared(Bytes),
     /// Bytes copied into the record, never as an integer: what INCRBYFLOAT stores.
-    Text(&'v [u8]),
+    Text(Bytes),
     /// Bytes made by editing another value (SETRANGE, SETBIT): never an integer, `raw`.
     Edited(Bytes),
     /// The value of another record, in its form; buffers are shared.

@@ -142,6 +142,7 @@ const CONNECTION: Family = Family {
 const STRINGS: Family = Family {
     name: "strings",
     rows: &[
+        row("INCRBYFLOAT", 24, &[Key, Float]),
         row("SET", 60, &[Key, Value, Options(&[EXPIRY_OR_KEEP, CONDITION, &[&[Word("GET")]]])]),
         row("SETEX", 8, &[Key, Seconds, Value]),
         row("PSETEX", 8, &[Key, Milliseconds, Value]),
@@ -334,7 +335,6 @@ const INSPECTION: Family = Family {
         row("OBJECT IDLETIME", 3, &[Key]),
         row("OBJECT FREQ", 2, &[Key]),
         row("OBJECT REFCOUNT", 3, &[Key]),
-        row("OBJECT HELP", 1, &[]),
         row("OBJECT FOO", 1, &[Key]),
         row("OBJECT", 1, &[]),
         row("MEMORY USAGE", 4, &[Key, Options(&[SAMPLES])]),
@@ -361,10 +361,5 @@ const RESTORE_OPTIONS: &[&[&[Argument]]] = &[
     ],
 ];
 
-const UNFINISHED: Family = Family {
-    name: "unfinished",
-    rows: &[
-        row("INCRBYFLOAT", 24, &[Key, Float]),
-        row("LCS", 8, &[Key, Key, Options(LCS_OPTIONS)]),
-    ],
-};
+const UNFINISHED: Family =
+    Family { name: "unfinished", rows: &[row("LCS", 8, &[Key, Key, Options(LCS_OPTIONS)])] };
