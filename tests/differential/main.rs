@@ -23,6 +23,7 @@ mod rules;
 mod harness;
 
 use std::collections::HashSet;
+use std::net::TcpStream;
 use std::time::Instant;
 
 use commands::{all_rows, compared_rows};
@@ -75,7 +76,9 @@ fn run(addresses: Addresses, rows: &[&'static Row], seed: u64, count: u64) -> Ve
     let mut reports = Vec::new();
     let mut left = count as usize;
     for seed in seed.. {
-        if left == 0 || reports.len() == REPORTS_MAX {
+        // Nothing can be compared any more when a difference was the end of the server.
+        let is_over = !reports.is_empty() && TcpStream::connect(addresses.ours).is_err();
+        if left == 0 || reports.len() == REPORTS_MAX || is_over {
             break;
         }
         let size = left.min(ROUND);
@@ -125,5 +128,17 @@ fn a_difference_is_found_and_shrunk() {
     let shortest = reports.iter().map(Report::len).min();
     assert!(shortest.is_some_and(|steps| steps <= 3), "{shortest:?}");
     let is_told = |report: &Report| report.text().contains("LFU maxmemory policy is not selected");
+    assert!(reports.iter().any(is_told));
+}
+
+/// A server that closes the connection instead of sending a value of 20 KB, as after a panic.
+#[test]
+fn a_connection_that_breaks_is_a_difference() {
+    let (one, other) = (RedisServer::start(), RedisServer::start());
+    let limit = ["CONFIG", "SET", "client-output-buffer-limit", "normal 18000 0 0"];
+    assert_eq!(other.connect().call(&limit), b"+OK\r\n");
+    let addresses = Addresses { redis: one.address, ours: other.address };
+    let reports = run(addresses, &compared_rows(Some("basics")), 1, 2_000);
+    let is_told = |report: &Report| report.text().contains("ours:  (the connection is broken)");
     assert!(reports.iter().any(is_told));
 }

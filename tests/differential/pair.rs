@@ -1,6 +1,7 @@
 //! Two servers that are sent the same steps, and whose replies are compared.
 
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use super::grammar::{Request, Step};
@@ -101,27 +102,14 @@ impl Pair {
     fn batch(&mut self, requests: &[&Request]) -> Option<Difference> {
         let began = Instant::now();
         let bytes: Vec<u8> = requests.iter().flat_map(|request| encode(request)).collect();
-        let (mut expected, mut replies) = (Vec::new(), Vec::new());
-        std::thread::scope(|scope| {
-            let (redis, ours, bytes) = (&mut self.redis, &mut self.ours, &bytes);
-            let (expected, replies) = (&mut expected, &mut replies);
-            let threads = [
-                scope.spawn(move || exchange(redis, bytes, requests.len(), expected)),
-                scope.spawn(move || exchange(ours, bytes, requests.len(), replies)),
-            ];
-            // A broken connection panics; what is missing then is a difference.
-            for thread in threads {
-                let _ = thread.join();
-            }
-        });
+        let (expected, replies) = self.exchange_both(&bytes, requests.len());
         self.skew = self.skew.max(began.elapsed());
         for (at, request) in requests.iter().enumerate() {
-            let reply_of =
-                |replies: &[Vec<u8>]| replies.get(at).map_or(NO_REPLY, |reply| reply).to_vec();
-            let (redis, ours) = (reply_of(&expected), reply_of(&replies));
+            let (redis, ours) = (expected[at].clone(), replies[at].clone());
             let rule = rule_of(request);
             let is_dump = rule == Rule::SameValue && redis.first() == Some(&b'$');
             let agrees = match is_dump {
+                _ if redis == NO_REPLY => false,
                 true => self.same_value(&redis, &ours),
                 false => agree(rule, &redis, &ours, self.skew),
             };
@@ -133,7 +121,18 @@ impl Pair {
     }
 
     fn both(&mut self, request: &[Vec<u8>]) -> (Vec<u8>, Vec<u8>) {
-        (self.redis.call(request), self.ours.call(request))
+        let (mut redis, mut ours) = self.exchange_both(&encode(request), 1);
+        (redis.remove(0), ours.remove(0))
+    }
+
+    /// Sends to both at the same time, so that their clocks show nearly the same.
+    fn exchange_both(&mut self, bytes: &[u8], count: usize) -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
+        let (redis, ours) = (&mut self.redis, &mut self.ours);
+        std::thread::scope(|scope| {
+            let redis = scope.spawn(move || exchange(redis, bytes, count));
+            let ours = exchange(ours, bytes, count);
+            (redis.join().expect("an exchange does not panic"), ours)
+        })
     }
 
     /// Whether redis-server restores both serialized values to the same.
@@ -185,12 +184,20 @@ impl Difference {
     }
 }
 
-fn exchange(client: &mut Client, bytes: &[u8], count: usize, replies: &mut Vec<Vec<u8>>) {
-    client.send_while(bytes, |client| {
-        for _ in 0..count {
-            replies.push(client.reply());
-        }
-    });
+/// Sends these commands; returns as many replies. Where the connection breaks, [`NO_REPLY`] stands
+/// for each that is missing.
+fn exchange(client: &mut Client, bytes: &[u8], count: usize) -> Vec<Vec<u8>> {
+    let mut replies = Vec::new();
+    // The client panics at a broken connection; nobody uses it further.
+    let _ = catch_unwind(AssertUnwindSafe(|| {
+        client.send_while(bytes, |client| {
+            for _ in 0..count {
+                replies.push(client.reply());
+            }
+        });
+    }));
+    replies.resize(count, NO_REPLY.to_vec());
+    replies
 }
 
 /// Follows the cursor to its end; returns all keys, sorted, each once, as one text.
@@ -210,7 +217,7 @@ fn scan_on(client: &mut Client, request: &Request, first: Vec<u8>) -> Vec<u8> {
             return keys.join(&b" "[..]);
         }
         request[1] = cursor.to_vec();
-        reply = client.call(&request);
+        reply = exchange(client, &encode(&request), 1).remove(0);
     }
     b"(an iteration without an end)".to_vec()
 }

@@ -1,6 +1,7 @@
 //! From a difference to the few steps that lead to it.
 
 use std::fmt::Write;
+use std::net::TcpStream;
 
 use super::grammar::Step;
 use super::harness::show;
@@ -34,6 +35,8 @@ impl Report {
         let mut replays_left = REPLAYS_MAX;
         let mut replay = |steps: &[Step]| {
             replays_left = replays_left.checked_sub(1)?;
+            // The difference may be that the server ended.
+            TcpStream::connect(addresses.ours).ok()?;
             let difference = Pair::new(addresses, protocol).run(steps)?;
             (difference.at + 1 == steps.len()).then_some(difference)
         };
