@@ -159,10 +159,11 @@ fn scan<'a>(_: &mut Context<'_>, args: &Args<'a>) -> Result<Box<dyn Work>, Refus
     Ok(Box::new(walk))
 }
 
-/// A cursor as `strtoul` reads one, since that is what Redis's takes: a sign and leading zeros are
-/// fine, what does not fit 64 bits is not.
+/// A cursor as `strtoul` reads one, since that is what Redis takes: a sign and leading zeros are
+/// fine, a NUL ends it, what does not fit 64 bits is refused.
 fn cursor(text: &[u8]) -> Result<ScanPosition, Refusal<'static>> {
     const INVALID: Refusal<'static> = Refusal::Text("ERR invalid cursor");
+    let text = text.split(|&byte| byte == 0).next().unwrap_or_default();
     let (negative, digits) = match text {
         [b'-', digits @ ..] => (true, digits),
         [b'+', digits @ ..] => (false, digits),
