@@ -109,7 +109,8 @@ pub(super) static ROWS: [Row; 9] = [
     Row {
         name: "pttl",
         since: "2.6.0",
-        summary: "Returns the milliseconds until a key expires; -1 if it stays, -2 if there is none",
+        summary: "Returns the milliseconds until a key expires; -1 if it stays, -2 if there is \
+                  none",
         history: &[("2.8.0", "Returns -2 for a key that does not exist.")],
         tips: &["nondeterministic_output"],
         handler: Handler::OneKey(|context, _, key| tell(context, key, Unit::PX)),

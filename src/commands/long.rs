@@ -12,7 +12,7 @@
 use super::context::Context;
 use super::engine::{self, OUTPUT_SOFT_LIMIT, Position, WINDOW_KEYS};
 use super::refusal::Refusal;
-use super::row::{Handler, KeyLoop, Keys, Outcome, Row};
+use super::row::{BeginWork, Handler, KeyLoop, Keys, Outcome, Row};
 use crate::resp::Args;
 use crate::store::Key;
 use std::fmt;
@@ -85,12 +85,7 @@ pub(super) fn run(context: &mut Context<'_>, args: &Args<'_>, at: Position) -> P
 }
 
 /// Begins a work, or goes on with it. True when it is done.
-fn work<'a>(
-    context: &mut Context<'_>,
-    args: &Args<'a>,
-    begin: for<'b> fn(&mut Context<'_>, &Args<'b>) -> Result<Box<dyn Work>, Refusal<'b>>,
-    at: Position,
-) -> bool {
+fn work<'a>(context: &mut Context<'_>, args: &Args<'a>, begin: BeginWork, at: Position) -> bool {
     if at.key == 0 {
         context.counts.commands += 1;
         match begin(context, args) {

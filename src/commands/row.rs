@@ -14,6 +14,10 @@ use crate::store::Key;
 /// What a handler returns: a reply has been written, or the refusal to write.
 pub(super) type Outcome<'a> = Result<(), Refusal<'a>>;
 
+/// Makes the work of a command that may take long, or refuses it.
+pub(super) type BeginWork =
+    for<'a> fn(&mut Context<'_>, &Args<'a>) -> Result<Box<dyn Work>, Refusal<'a>>;
+
 /// One command, or one subcommand of a container command.
 pub(super) struct Row {
     /// Lower-case name; at most 15 bytes (see the `lookup` module).
@@ -100,7 +104,7 @@ pub(super) enum Handler {
     /// Does the same to each of its keys; may be interrupted between two of them.
     EachKey(&'static KeyLoop),
     /// May take long: makes its [`Work`], which is done in steps.
-    Work(for<'a> fn(&mut Context<'_>, &Args<'a>) -> Result<Box<dyn Work>, Refusal<'a>>),
+    Work(BeginWork),
     /// None of its own: only its subcommands do anything.
     Container,
 }

@@ -191,7 +191,7 @@ fn strlen<'a>(context: &mut Context<'_>, _: &Args<'a>, key: Key<'a>) -> Outcome<
 }
 
 fn msetnx<'a>(context: &mut Context<'_>, args: &Args<'a>) -> Outcome<'a> {
-    if args.len() % 2 == 0 {
+    if args.len().is_multiple_of(2) {
         return Err(Refusal::WrongArity { container: None, name: "msetnx" });
     }
     let pairs = (1..args.len()).step_by(2);

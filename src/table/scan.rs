@@ -64,8 +64,8 @@ impl Table {
         }
     }
 
-    /// Adds the records of all keys with hashes from `from` up to but not including `until` (`None`:
-    /// up to the greatest), which may span segments.
+    /// Adds the records of all keys with hashes from `from` up to but not including `until`
+    /// (`None`: up to the greatest), which may span segments.
     pub fn collect<'g>(
         &self,
         from: u64,

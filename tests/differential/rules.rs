@@ -24,8 +24,8 @@ pub(crate) enum Rule {
     SameValue,
 }
 
-/// Every exception, with its reason. (HELP of container commands is not compared at all: its text is
-/// our own.)
+/// Every exception, with its reason. (HELP of container commands is not compared at all: its text
+/// is our own.)
 const RULES: [(&str, Rule, &str); 13] = [
     ("TTL", Rule::Time { units: 1 }, "each server executes at its own moment"),
     ("PTTL", Rule::Time { units: 1000 }, "each server executes at its own moment"),
@@ -37,7 +37,7 @@ const RULES: [(&str, Rule, &str); 13] = [
     (
         "OBJECT ENCODING",
         Rule::Encoding,
-        "what INCRBYFLOAT makes is text, but an integer beyond 2^62 that it has made looks like one",
+        "what INCRBYFLOAT makes is text, but looks like an integer if it is one beyond 2^62",
     ),
     ("KEYS", Rule::AnyOrder, "a hash table has an order of its own"),
     ("RANDOMKEY", Rule::AnyKey, "it is random"),
