@@ -11,7 +11,6 @@
 
 use super::context::Context;
 use super::engine::{self, OUTPUT_SOFT_LIMIT, Position, WINDOW_KEYS};
-use super::refusal::Refusal;
 use super::row::{BeginWork, Handler, KeyLoop, Keys, Outcome, Row};
 use crate::resp::Args;
 use crate::store::Key;
