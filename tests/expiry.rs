@@ -54,9 +54,8 @@ fn an_in_place_counter_keeps_its_deadline() {
     let session = local.pin();
     set(&keyspace, &session, b"k", Some(START + 10));
     let database = keyspace.database(0);
-    let look = || {
-        database.peek(&session, keyspace.key(b"k"), |entry| (entry.version(), entry.deadline()))
-    };
+    let look =
+        || database.peek(&session, keyspace.key(b"k"), |entry| (entry.version(), entry.deadline()));
     let before = look();
     assert_eq!(database.add(&session, keyspace.key(b"k"), 5), Ok(22));
     assert_eq!(look(), before, "no new record");

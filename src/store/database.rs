@@ -7,6 +7,7 @@ use super::generation::Generations;
 use crate::record::{
     Added, Key, MAX_LENGTH, NewValue, OwnedRecord, RecordRef, Value, parse_canonical,
 };
+use crate::sync::planted::{self, Planted};
 use crate::table::{Decision, Table};
 
 /// Why a number could not be added.
@@ -79,7 +80,9 @@ impl<'s> Database<'s> {
             return false;
         };
         let expired = table.update(key, &session.guard, |current| match current {
-            Some(record) if session.is_over(record) => Decision::Remove(session.version(), true),
+            Some(record) if session.is_over(record) || planted::is(Planted::ExpireWithoutLook) => {
+                Decision::Remove(session.version(), true)
+            }
             _ => Decision::Keep(false),
         });
         session.count_expired(expired);

@@ -48,6 +48,8 @@ pub enum Planted {
     ClaimNotGivenBack,
     /// A counter is changed by a load and a store.
     CounterNotExclusive,
+    /// A key past its deadline is removed without another look at it.
+    ExpireWithoutLook,
     /// FLUSH frees the old generation at once.
     FlushWithoutGrace,
     /// FLUSH takes the generation by a load and a store.

@@ -78,8 +78,8 @@ pub struct Table {
     options: TableOptions,
     /// Present keys.
     live: Striped,
-    /// Present keys with a deadline.
-    expiring: Striped,
+    /// Present keys with a deadline. Boxed: a table is built on the stack, and models have little.
+    expiring: Box<Striped>,
     /// Segments between the beginning and the completion of a migration.
     migrating: plain::AtomicUsize,
     /// Migrations completed.
@@ -100,7 +100,7 @@ impl Table {
             segments: segments.map(|_| AtomicPtr::new(null_mut())).collect(),
             options,
             live: Striped::new(),
-            expiring: Striped::new(),
+            expiring: Box::default(),
             migrating: plain::AtomicUsize::new(0),
             migrated: plain::AtomicU64::new(0),
             _collector: collector,
