@@ -31,6 +31,8 @@ mod help;
 mod info;
 mod key_arguments;
 mod keys;
+#[cfg_attr(not(test), expect(dead_code, reason = "LCS comes on top of it"))]
+mod lcs;
 mod long;
 #[cfg_attr(not(test), expect(dead_code, reason = "INCRBYFLOAT comes on top of it"))]
 mod long_double;
