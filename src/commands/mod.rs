@@ -37,6 +37,8 @@ mod long;
 #[cfg_attr(not(test), expect(dead_code, reason = "INCRBYFLOAT comes on top of it"))]
 mod long_double;
 mod lookup;
+#[cfg_attr(not(test), expect(dead_code, reason = "DUMP and RESTORE come on top of it"))]
+mod payload;
 mod process;
 mod refusal;
 mod row;
