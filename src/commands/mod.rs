@@ -10,6 +10,7 @@
 //! * `string`, `counter`, `keys`, `connection`, `server`, `info` hold rows and handlers by family;
 //!   `hello`, `help`, `config`, `command_info`, `docs`, `key_arguments` are the larger handlers;
 //! * `engine` runs batches, `long` the commands of many keys in pieces;
+//! * `glob`, `long_double`, `lcs`, `payload` know patterns, numbers, texts and formats, no store;
 //! * `refusal` has every error text, `context` what a handler works with;
 //! * `state` is what all workers share, `client` what one connection keeps.
 //!
