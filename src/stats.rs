@@ -78,6 +78,8 @@ pub struct WorkerStats {
     pub keyspace_hits: Counter,
     /// Key look-ups of reading commands that did not.
     pub keyspace_misses: Counter,
+    /// Keys removed because their deadline had passed.
+    pub expired_keys: Counter,
 }
 
 /// The stripes of all workers, and the rate of commands.

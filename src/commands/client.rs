@@ -1,5 +1,6 @@
 //! What the server knows of one connection.
 
+use super::long::Work;
 use crate::resp::Protocol;
 
 /// The state of a connection that its commands read and change.
@@ -21,6 +22,8 @@ pub struct Client {
     pub protocol: Protocol,
     /// Set when the connection is to be closed once its replies are written.
     pub close_after_reply: bool,
+    /// The command under way that goes on over several turns.
+    pub(super) work: Option<Box<dyn Work>>,
 }
 
 impl Client {
@@ -35,6 +38,7 @@ impl Client {
             database: 0,
             protocol: Protocol::Resp2,
             close_after_reply: false,
+            work: None,
         }
     }
 }

@@ -130,9 +130,9 @@ fn write_row(out: &mut ReplyBuffer, container: Option<&Row>, row: &Row) {
     write_names(out, row.all_categories().names());
     out.set(row.tips.len());
     row.tips.iter().for_each(|tip| out.bulk(tip.as_bytes()));
-    out.set(usize::from(row.keys.is_some()));
-    if let Some(keys) = row.keys {
-        write_keys(out, keys);
+    match row.keys {
+        None => out.set(0),
+        Some(keys) => write_keys(out, keys),
     }
     // Redis sends the list as an array, but its absence as an empty set.
     match row.subcommands.len() {
@@ -153,9 +153,24 @@ pub(super) fn write_names(
     names.for_each(|name| out.simple(name));
 }
 
-/// Writes a key specification: where the keys begin and how to find the rest.
+/// Writes the key specifications: one, or one for the first key and one for those after it.
 fn write_keys(out: &mut ReplyBuffer, keys: Keys) {
-    out.map(3);
+    let Some(rest) = keys.rest else {
+        out.set(1);
+        return write_keys_of_one_use(out, keys);
+    };
+    out.set(2);
+    write_keys_of_one_use(out, Keys { until_last: false, ..keys });
+    write_keys_of_one_use(out, Keys { first: keys.position(1), access: rest, ..keys });
+}
+
+/// Writes a key specification: where the keys begin and how to find the rest.
+fn write_keys_of_one_use(out: &mut ReplyBuffer, keys: Keys) {
+    out.map(3 + usize::from(keys.notes.is_some()));
+    if let Some(notes) = keys.notes {
+        out.bulk(b"notes");
+        out.bulk(notes.as_bytes());
+    }
     out.bulk(b"flags");
     write_names(out, keys.access.iter().copied());
     out.bulk(b"begin_search");

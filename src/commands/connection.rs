@@ -1,10 +1,9 @@
 //! The connection itself: PING, ECHO, QUIT, SELECT, HELLO, CLIENT.
 
-use super::context::Context;
+use super::context::{Context, database_number};
 use super::refusal::Refusal;
 use super::row::{Argument, ArgumentKind, Categories, Flags, Handler, Outcome, Row};
 use super::{hello, help};
-use crate::record::parse_canonical;
 use crate::resp::Args;
 
 const CONNECTION: Row =
@@ -165,12 +164,7 @@ fn quit<'a>(context: &mut Context<'_>, _: &Args<'a>) -> Outcome<'a> {
 }
 
 fn select<'a>(context: &mut Context<'_>, args: &Args<'a>) -> Outcome<'a> {
-    let wanted = parse_canonical(args.get(1)).ok_or(Refusal::NotAnInteger)?;
-    let wanted =
-        i32::try_from(wanted).map_err(|_| Refusal::NotWithin(i32::MIN.into(), i32::MAX.into()))?;
-    let databases = context.state.keyspace.databases();
-    let index = usize::try_from(wanted).ok().filter(|&index| index < databases);
-    let index = index.ok_or(Refusal::DatabaseOutOfRange)?;
+    let index = database_number(context, args, 1)?;
     context.client.database = index;
     context.database = context.state.keyspace.database(index);
     context.out.ok();

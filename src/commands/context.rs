@@ -5,6 +5,7 @@ use bytes::Bytes;
 use super::client::Client;
 use super::refusal::Refusal;
 use super::state::ServerState;
+use crate::record::parse_canonical;
 use crate::resp::{Args, LARGE_ARG, ReplyBuffer};
 use crate::store::{Database, NewValue, Session, Value};
 
@@ -80,6 +81,30 @@ fn large<'a>(args: &Args<'a>, index: usize) -> Option<&'a Bytes> {
         return None;
     }
     args.owned(index)
+}
+
+/// Calls `read` with the bytes of a value.
+#[inline]
+pub(super) fn with_bytes<T>(value: Value<'_>, read: impl FnOnce(&[u8]) -> T) -> T {
+    match value {
+        Value::Bytes(bytes) => read(bytes),
+        Value::Integer(number) => read(itoa::Buffer::new().format(number).as_bytes()),
+        Value::Large(large) => read(large.as_slice()),
+    }
+}
+
+/// The database whose number argument `index` gives.
+pub(super) fn database_number<'a>(
+    context: &Context<'_>,
+    args: &Args<'a>,
+    index: usize,
+) -> Result<usize, Refusal<'a>> {
+    let wanted = parse_canonical(args.get(index)).ok_or(Refusal::NotAnInteger)?;
+    let wanted =
+        i32::try_from(wanted).map_err(|_| Refusal::NotWithin(i32::MIN.into(), i32::MAX.into()))?;
+    let databases = context.state.keyspace.databases();
+    let number = usize::try_from(wanted).ok().filter(|&number| number < databases);
+    number.ok_or(Refusal::DatabaseOutOfRange)
 }
 
 /// Writes a stored value as a bulk string.

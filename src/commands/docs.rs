@@ -62,9 +62,13 @@ fn write_arguments(out: &mut ReplyBuffer, arguments: &[Argument]) {
 
 fn write_argument(out: &mut ReplyBuffer, argument: &Argument) {
     let is_key = argument.kind == ArgumentKind::Key;
-    let properties = [(argument.optional, "optional"), (argument.multiple, "multiple")];
+    let properties = [
+        (argument.optional, "optional"),
+        (argument.multiple, "multiple"),
+        (argument.multiple_token, "multiple_token"),
+    ];
+    let has_properties = properties.iter().any(|(has, _)| *has);
     let properties = properties.into_iter().filter(|(has, _)| *has).map(|(_, name)| name);
-    let has_properties = argument.optional || argument.multiple;
     let fields = [
         is_key,
         argument.token.is_some(),
@@ -76,9 +80,8 @@ fn write_argument(out: &mut ReplyBuffer, argument: &Argument) {
     write_field(out, "name", argument.name);
     write_field(out, "type", argument.kind.name());
     if is_key {
-        // Every command here has one key specification.
         out.bulk(b"key_spec_index");
-        out.integer(0);
+        out.integer(argument.key_spec as i64);
     }
     if let Some(token) = argument.token {
         write_field(out, "token", token);

@@ -23,7 +23,7 @@ use super::row::{Handler, Row};
 use super::state::ServerState;
 use crate::resp::{Args, Batch, ReplyBuffer};
 use crate::stats::WorkerStats;
-use crate::store::{Key, Local};
+use crate::store::{Key, Local, Sweeper};
 use crate::sync::Arc;
 
 /// Bytes of replies after which a batch stops to have them written. Small enough that a slow reader
@@ -85,6 +85,7 @@ pub struct Engine {
     local: Local,
     stats: Arc<WorkerStats>,
     window: Window,
+    sweeper: Sweeper,
     maintained: Instant,
     /// Commands processed at that time, to tell a busy worker from an idle one.
     commands_at_idle: u64,
@@ -115,6 +116,7 @@ impl Engine {
             stats: state.stats.worker(worker).clone(),
             state,
             window: Window::default(),
+            sweeper: Sweeper::default(),
             maintained: Instant::now(),
             commands_at_idle: 0,
         }
@@ -151,7 +153,17 @@ impl Engine {
         self.stats.error_replies.add(counts.errors);
         self.stats.keyspace_hits.add(counts.hits);
         self.stats.keyspace_misses.add(counts.misses);
+        self.stats.expired_keys.add(self.local.take_expired());
         progress
+    }
+
+    /// One slice of active expiry, well under a millisecond. Returns when the next one is due,
+    /// `None` for the next tick.
+    pub fn sweep(&mut self) -> Option<Duration> {
+        let effort = self.state.config.active_expire_effort;
+        let sweep = self.state.keyspace.sweep(&self.local, &mut self.sweeper, effort);
+        self.stats.expired_keys.add(self.local.take_expired());
+        sweep.next
     }
 
     /// The worker's upkeep: gives garbage back, helps the tables along, samples the command rate.
@@ -235,6 +247,7 @@ fn plan(context: &Context<'_>, window: &mut Window, batch: &Batch, input: &[u8],
             Some((Handler::OneKey(_), _)) => {
                 window.hashes.push(context.state.keyspace.key(args.get(1)).hash);
             }
+            Some((Handler::Work(_), _)) => return,
             Some((Handler::EachKey(_), Some(keys))) => {
                 let count = keys.count(args.len());
                 if count > WINDOW_MAX_KEYS {
@@ -281,6 +294,8 @@ fn run_one(context: &mut Context<'_>, planned: Planned, args: &Args<'_>, hashes:
         Handler::EachKey(key_loop) => {
             super::long::run_short(context, row, key_loop, args, &hashes[planned.hashes..])
         }
+        // Never in a window.
+        Handler::Work(_) => Ok(()),
         Handler::Container => Err(Refusal::arity(None, row)),
     };
     if let Err(refusal) = outcome {

@@ -17,7 +17,6 @@
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Case {
     /// They do: keys.
-    #[cfg_attr(not(test), expect(dead_code, reason = "KEYS and SCAN come on top of it"))]
     Sensitive,
     /// They match in either case: names of settings and commands.
     Insensitive,

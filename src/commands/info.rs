@@ -145,6 +145,7 @@ fn stats(fields: &mut Fields<'_>, context: &Context<'_>) {
     fields.add("rejected_connections", stats.total(|worker| &worker.connections_rejected));
     fields.add("expired_keys", 0);
     fields.add("evicted_keys", 0);
+    fields.add("expired_keys", stats.total(|worker| &worker.expired_keys));
     fields.add("keyspace_hits", stats.total(|worker| &worker.keyspace_hits));
     fields.add("keyspace_misses", stats.total(|worker| &worker.keyspace_misses));
     fields.add("total_error_replies", stats.total(|worker| &worker.error_replies));
@@ -181,9 +182,11 @@ fn cluster(fields: &mut Fields<'_>, _: &Context<'_>) {
 fn keyspace(fields: &mut Fields<'_>, context: &Context<'_>) {
     let state = context.state;
     for index in 0..state.keyspace.databases() {
-        let keys = state.keyspace.database(index).len(&context.session);
+        let database = state.keyspace.database(index);
+        let keys = database.len(&context.session);
         if keys > 0 {
-            fields.line(format_args!("db{index}:keys={keys},expires=0,avg_ttl=0"));
+            let expires = database.expiring(&context.session);
+            fields.line(format_args!("db{index}:keys={keys},expires={expires},avg_ttl=0"));
         }
     }
 }

@@ -22,10 +22,10 @@ pub(super) fn getkeys<'a>(context: &mut Context<'_>, args: &Args<'a>) -> Outcome
 pub(super) fn getkeysandflags<'a>(context: &mut Context<'_>, args: &Args<'a>) -> Outcome<'a> {
     let (keys, positions) = find(args)?;
     context.out.array(positions.len());
-    for index in positions {
+    for (number, index) in positions.into_iter().enumerate() {
         context.out.array(2);
         context.out.bulk(args.get(index));
-        write_names(context.out, keys.access.iter().copied());
+        write_names(context.out, keys.access_of(number).iter().copied());
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Keys whatever they hold: DEL, UNLINK, EXISTS, TYPE, DBSIZE, FLUSHDB, FLUSHALL.
+//! Keys whatever they hold: DEL, UNLINK, EXISTS, TOUCH, TYPE, DBSIZE, FLUSHDB, FLUSHALL.
 
 use super::context::Context;
 use super::refusal::Refusal;
@@ -34,7 +34,7 @@ const REMOVE: Handler = Handler::EachKey(&KeyLoop {
     end: |context, total| context.out.integer(total),
 });
 
-pub(super) static ROWS: [Row; 7] = [
+pub(super) static ROWS: [Row; 8] = [
     Row {
         name: "del",
         arity: -2,
@@ -73,6 +73,27 @@ pub(super) static ROWS: [Row; 7] = [
         handler: Handler::EachKey(&KeyLoop {
             begin: |_, _, _| Ok(()),
             each: |context, _, _, key| i64::from(exists(context, key)),
+            end: |context, total| context.out.integer(total),
+        }),
+        ..GENERIC
+    },
+    Row {
+        name: "touch",
+        arity: -2,
+        flags: Flags::READONLY.and(Flags::FAST),
+        keys: Keys::all(1, &["RO"]),
+        since: "3.2.1",
+        summary: "Marks keys as used now and returns how many there were",
+        complexity: "O(N) where N is the number of keys",
+        tips: &["request_policy:multi_shard", "response_policy:agg_sum"],
+        arguments: &[KEY.multiple()],
+        handler: Handler::EachKey(&KeyLoop {
+            begin: |_, _, _| Ok(()),
+            each: |context, _, _, key| {
+                let found = context.database.touch(&context.session, key);
+                context.counts.look_up(found);
+                found.into()
+            },
             end: |context, total| context.out.integer(total),
         }),
         ..GENERIC

@@ -5,12 +5,16 @@
 //! arguments or when the replies pass the soft limit, whichever is first; so a command of a million
 //! keys holds neither its worker nor memory. Every piece hashes and prefetches its own keys, a
 //! window at a time. What a piece must know of the one before it is in the [`Position`].
+//!
+//! A command that walks the whole keyspace or computes for long is a [`Work`] of many steps, which
+//! the connection keeps between its turns.
 
 use super::context::Context;
 use super::engine::{self, OUTPUT_SOFT_LIMIT, Position, WINDOW_KEYS};
-use super::row::{Handler, KeyLoop, Keys, Outcome, Row};
+use super::row::{BeginWork, Handler, KeyLoop, Keys, Outcome, Row};
 use crate::resp::Args;
 use crate::store::Key;
+use std::fmt;
 
 /// Keys in a piece. At 0.5 µs for a key, as measured for MSET into a growing table, a quarter of a
 /// millisecond.
@@ -18,6 +22,13 @@ const PIECE_KEYS: usize = 512;
 
 /// Bytes of arguments in a piece, as far as whole windows go: copying them takes about 0.1 ms.
 const PIECE_BYTES: usize = 1024 * 1024;
+
+/// A command under way.
+pub(super) trait Work: fmt::Debug {
+    /// Does a part of it that takes about a quarter of a millisecond. True when the reply has been
+    /// written and nothing is left.
+    fn step(&mut self, context: &mut Context<'_>) -> bool;
+}
 
 /// Runs a command whose keys, all of them, have these hashes.
 pub(super) fn run_short<'a>(
@@ -42,6 +53,9 @@ pub(super) fn run_short<'a>(
 /// start of the next one.
 pub(super) fn run(context: &mut Context<'_>, args: &Args<'_>, at: Position) -> Position {
     let next = Position::at(at.command + 1);
+    if let Some(Row { handler: Handler::Work(begin), .. }) = engine::find(args) {
+        return if work(context, args, *begin, at) { next } else { Position { key: 1, ..at } };
+    }
     let Some((key_loop, keys)) = engine::find(args).and_then(parts) else {
         return next;
     };
@@ -67,6 +81,28 @@ pub(super) fn run(context: &mut Context<'_>, args: &Args<'_>, at: Position) -> P
     }
     (key_loop.end)(context, piece.at.total);
     next
+}
+
+/// Begins a work, or goes on with it. True when it is done.
+fn work<'a>(context: &mut Context<'_>, args: &Args<'a>, begin: BeginWork, at: Position) -> bool {
+    if at.key == 0 {
+        context.counts.commands += 1;
+        match begin(context, args) {
+            Ok(work) => context.client.work = Some(work),
+            Err(refusal) => {
+                context.refuse(&refusal);
+                return true;
+            }
+        }
+    }
+    let Some(mut work) = context.client.work.take() else {
+        return true;
+    };
+    let done = work.step(context);
+    if !done {
+        context.client.work = Some(work);
+    }
+    done
 }
 
 fn parts(row: &'static Row) -> Option<(&'static KeyLoop, Keys)> {

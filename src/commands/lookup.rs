@@ -1,16 +1,21 @@
 //! From a command's name to its row.
 //!
-//! A name of at most 15 letters is packed into two words with its length in the last byte and its
-//! capitals lowered, all eight bytes of a word at once. Two names are the same command exactly when
-//! their words are equal, so a look-up is a multiplication, a load and two comparisons; no byte
-//! loop and no general hash. The table is open-addressed, half empty or more, and built at compile
-//! time; a name that comes twice, is too long or has anything but letters would fail the build.
+//! A name of at most 15 letters and underscores is packed into two words with its length in the
+//! last byte and its capitals lowered, all eight bytes of a word at once. Two names are the same
+//! command exactly when their words are equal, so a look-up is a multiplication, a load and two
+//! comparisons; no byte loop and no general hash. The table is open-addressed, half empty or more,
+//! and built at compile time; a name that comes twice, is too long or has anything else would fail
+//! the build.
+//!
+//! Lowering the capitals makes another byte of an underscore, and that byte of itself. Names with
+//! underscores are therefore stored with theirs as they were, which no lowered name has: to find
+//! one takes a second look, after the first has found nothing.
 
 use super::row::Row;
 use super::table::FAMILIES;
 
 /// Slots of the table: at least twice the commands (checked when it is built).
-const SLOTS: usize = 128;
+const SLOTS: usize = 256;
 
 /// The longest name that can be packed.
 const NAME_MAX: usize = 15;
@@ -24,6 +29,11 @@ static TABLE: [Slot; SLOTS] = build();
 #[inline(always)]
 pub(super) fn command(name: &[u8]) -> Option<&'static Row> {
     let packed = pack(name)?;
+    find(packed).or_else(|| with_underscores(name, packed))
+}
+
+#[inline(always)]
+fn find(packed: Packed) -> Option<&'static Row> {
     let mut index = packed.slot();
     loop {
         let slot = &TABLE[index];
@@ -34,6 +44,14 @@ pub(super) fn command(name: &[u8]) -> Option<&'static Row> {
         slot.row?;
         index = (index + 1) % SLOTS;
     }
+}
+
+#[cold]
+fn with_underscores(name: &[u8], packed: Packed) -> Option<&'static Row> {
+    if !name.contains(&b'_') {
+        return None;
+    }
+    find(packed.with_underscores_of(name))
 }
 
 /// The subcommand of `container` called `name`, in any mixture of cases.
@@ -53,6 +71,22 @@ impl Packed {
     const fn slot(self) -> usize {
         let mixed = (self.low ^ self.high.rotate_left(29)).wrapping_mul(SPREAD);
         (mixed >> (u64::BITS - SLOTS.trailing_zeros())) as usize
+    }
+
+    /// The words of `name`, given the lowered ones, with its underscores as they were.
+    const fn with_underscores_of(self, name: &[u8]) -> Packed {
+        let Packed { mut low, mut high } = self;
+        let mut index = 0;
+        while index < name.len() {
+            let lowered = 0x20 << (8 * (index % 8));
+            match name[index] {
+                b'_' if index < 8 => low &= !lowered,
+                b'_' => high &= !lowered,
+                _ => {}
+            }
+            index += 1;
+        }
+        Packed { low, high }
     }
 }
 
@@ -102,16 +136,17 @@ const fn up_to_seven(name: &[u8]) -> u64 {
 
 /// Sets in every byte the bit that tells small letters from capitals. Only a capital or a small
 /// letter becomes that small letter, so names of nothing but letters stay distinct from all others.
+/// No byte stays an underscore.
 #[inline]
 const fn fold(word: u64) -> u64 {
     word | 0x2020_2020_2020_2020
 }
 
-/// Whether a name has small letters only, which [`fold`] relies on.
-const fn is_letters(name: &[u8]) -> bool {
+/// Whether a name has nothing but small letters and underscores, which [`fold`] relies on.
+const fn is_allowed(name: &[u8]) -> bool {
     let mut index = 0;
     while index < name.len() {
-        if !name[index].is_ascii_lowercase() {
+        if !name[index].is_ascii_lowercase() && name[index] != b'_' {
             return false;
         }
         index += 1;
@@ -128,10 +163,12 @@ const fn build() -> [Slot; SLOTS] {
         let mut number = 0;
         while number < FAMILIES[family].len() {
             let row = &FAMILIES[family][number];
-            assert!(is_letters(row.name.as_bytes()), "a name of something else than small letters");
-            let Some(packed) = pack(row.name.as_bytes()) else {
+            let name = row.name.as_bytes();
+            assert!(is_allowed(name), "a name of something else than small letters");
+            let Some(packed) = pack(name) else {
                 panic!("a name that is empty or longer than NAME_MAX");
             };
+            let packed = packed.with_underscores_of(name);
             let mut index = packed.slot();
             while table[index].row.is_some() {
                 let other = table[index].packed;
@@ -169,7 +206,12 @@ mod tests {
 
     #[test]
     fn near_misses_are_not_found() {
-        let names: [&[u8]; 12] = [
+        let names: [&[u8]; 17] = [
+            b"bitfield\x7fro",
+            b"bitfield?ro",
+            b"bitfield_r\x7f",
+            b"_",
+            b"get_",
             b"",
             b"ge",
             b"gett",
@@ -207,6 +249,7 @@ mod tests {
         for byte in 0..=u8::MAX {
             let [folded, ..] = fold(u64::from_le_bytes([byte; 8])).to_le_bytes();
             assert_eq!(folded.is_ascii_lowercase(), byte.is_ascii_alphabetic());
+            assert_ne!(folded, b'_');
         }
     }
 }

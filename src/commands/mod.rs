@@ -7,7 +7,8 @@
 //! elsewhere:
 //!
 //! * `row` says what a row holds, `table` lists all rows, `lookup` finds one by name;
-//! * `string`, `counter`, `keys`, `connection`, `server`, `info` hold rows and handlers by family;
+//! * `string`, `counter`, `bits`, `keys`, `connection`, `server`, `info` hold rows and handlers by
+//!   family;
 //!   `hello`, `help`, `config`, `command_info`, `docs`, `key_arguments` are the larger handlers;
 //! * `engine` runs batches, `long` the commands of many keys in pieces;
 //! * `glob`, `long_double`, `lcs`, `payload` know patterns, numbers, texts and formats, no store;
@@ -18,14 +19,17 @@
 //! keys (MGET, MSET, DEL, UNLINK, EXISTS) act on one key after the other: each step is atomic, the
 //! whole is not. Above 64 keys they also let other clients of the worker in between.
 
+mod bits;
 mod client;
 mod command_info;
 mod config;
 mod connection;
 mod context;
 mod counter;
+mod deadline;
 mod docs;
 mod engine;
+mod expire;
 mod glob;
 mod hello;
 mod help;
@@ -35,15 +39,18 @@ mod keys;
 #[cfg_attr(not(test), expect(dead_code, reason = "LCS comes on top of it"))]
 mod lcs;
 mod long;
-#[cfg_attr(not(test), expect(dead_code, reason = "INCRBYFLOAT comes on top of it"))]
 mod long_double;
 mod lookup;
+mod moves;
+mod object;
 #[cfg_attr(not(test), expect(dead_code, reason = "DUMP and RESTORE come on top of it"))]
 mod payload;
 mod process;
 mod refusal;
 mod row;
+mod scan;
 mod server;
+mod set;
 mod state;
 mod string;
 mod table;

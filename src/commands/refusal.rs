@@ -41,8 +41,34 @@ pub(super) enum Refusal<'a> {
     DecrementOverflow,
     /// The value would be longer than a value can be.
     ValueTooLong,
+    /// EXPIRE and its like: an option they do not have.
+    ExpireOption(&'a [u8]),
+    /// A time to expire that is not positive, or outside 64 bits; with the command's name.
+    ExpireTime(&'static str),
+    /// An offset below zero.
+    OffsetOutOfRange,
+    /// The key to work on does not exist.
+    NoSuchKey,
+    /// Source and destination are the same.
+    SameObject,
+    /// Not the number of a bit that a value may have.
+    BitOffset,
+    /// SETBIT: neither 0 nor 1.
+    NotABit,
+    /// BITPOS: a number, but neither 0 nor 1.
+    BitArgument,
+    /// BITOP NOT with several sources.
+    BitopNot,
+    /// BITFIELD: not a width with or without a sign.
+    FieldType,
+    /// BITFIELD: OVERFLOW with an unknown word.
+    OverflowType,
+    /// BITFIELD_RO with an operation that writes.
+    FieldReadOnly,
     /// There is no such database.
     DatabaseOutOfRange,
+    /// One of a kind: the whole text.
+    Text(&'static str),
     /// HELLO asks for a protocol other than 2 and 3.
     UnsupportedProtocol,
     /// HELLO's version is not a number.
@@ -100,6 +126,13 @@ impl Refusal<'_> {
                     format!("ERR value is out of range, value must between {low} and {high}");
                 return text.into_bytes().into();
             }
+            Refusal::ExpireOption(option) => {
+                return join(&[b"ERR Unsupported option ", c_text(option)]);
+            }
+            Refusal::ExpireTime(name) => {
+                let text = format!("ERR invalid expire time in '{name}' command");
+                return text.into_bytes().into();
+            }
             Refusal::HelloOption(option) => {
                 return join(&[b"ERR Syntax error in HELLO option '", c_text(option), b"'"]);
             }
@@ -115,6 +148,20 @@ impl Refusal<'_> {
             Refusal::Overflow => "ERR increment or decrement would overflow",
             Refusal::DecrementOverflow => "ERR decrement would overflow",
             Refusal::ValueTooLong => "ERR string exceeds maximum allowed size (proto-max-bulk-len)",
+            Refusal::OffsetOutOfRange => "ERR offset is out of range",
+            Refusal::NoSuchKey => "ERR no such key",
+            Refusal::SameObject => "ERR source and destination objects are the same",
+            Refusal::Text(text) => text,
+            Refusal::BitOffset => "ERR bit offset is not an integer or out of range",
+            Refusal::NotABit => "ERR bit is not an integer or out of range",
+            Refusal::BitArgument => "ERR The bit argument must be 1 or 0.",
+            Refusal::BitopNot => "ERR BITOP NOT must be called with a single source key.",
+            Refusal::FieldType => {
+                "ERR Invalid bitfield type. Use something like i16 u8. \
+                Note that u64 is not supported but i64 is."
+            }
+            Refusal::OverflowType => "ERR Invalid OVERFLOW type specified",
+            Refusal::FieldReadOnly => "ERR BITFIELD_RO only supports the GET subcommand",
             Refusal::DatabaseOutOfRange => "ERR DB index is out of range",
             Refusal::UnsupportedProtocol => "NOPROTO unsupported protocol version",
             Refusal::ProtocolNotANumber => "ERR Protocol version is not an integer or out of range",

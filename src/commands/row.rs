@@ -6,12 +6,17 @@
 //! family.
 
 use super::context::Context;
+use super::long::Work;
 use super::refusal::Refusal;
 use crate::resp::Args;
 use crate::store::Key;
 
 /// What a handler returns: a reply has been written, or the refusal to write.
 pub(super) type Outcome<'a> = Result<(), Refusal<'a>>;
+
+/// Makes the work of a command that may take long, or refuses it.
+pub(super) type BeginWork =
+    for<'a> fn(&mut Context<'_>, &Args<'a>) -> Result<Box<dyn Work>, Refusal<'a>>;
 
 /// One command, or one subcommand of a container command.
 pub(super) struct Row {
@@ -98,6 +103,8 @@ pub(super) enum Handler {
     OneKey(for<'a> fn(&mut Context<'_>, &Args<'a>, Key<'a>) -> Outcome<'a>),
     /// Does the same to each of its keys; may be interrupted between two of them.
     EachKey(&'static KeyLoop),
+    /// May take long: makes its [`Work`], which is done in steps.
+    Work(BeginWork),
     /// None of its own: only its subcommands do anything.
     Container,
 }
@@ -124,17 +131,44 @@ pub(super) struct Keys {
     pub(super) step: usize,
     /// How the command uses them, in the words of Redis's key specifications.
     pub(super) access: &'static [&'static str],
+    /// How it uses those after the first, when otherwise.
+    pub(super) rest: Option<&'static [&'static str]>,
+    /// What else there is to know.
+    pub(super) notes: Option<&'static str>,
 }
 
 impl Keys {
     /// One key, the first argument.
     pub(super) const fn one(access: &'static [&'static str]) -> Option<Keys> {
-        Some(Keys { first: 1, until_last: false, step: 1, access })
+        Some(Keys { first: 1, until_last: false, step: 1, access, rest: None, notes: None })
+    }
+
+    /// One key, the first argument, and something to say of it.
+    pub(super) const fn one_with_notes(
+        access: &'static [&'static str],
+        notes: &'static str,
+    ) -> Option<Keys> {
+        let notes = Some(notes);
+        Some(Keys { first: 1, until_last: false, step: 1, access, rest: None, notes })
+    }
+
+    /// One key, the argument after a subcommand.
+    pub(super) const fn second(access: &'static [&'static str]) -> Option<Keys> {
+        Some(Keys { first: 2, until_last: false, step: 1, access, rest: None, notes: None })
+    }
+
+    /// Two keys, the first arguments, used differently.
+    pub(super) const fn pair(
+        access: &'static [&'static str],
+        rest: &'static [&'static str],
+    ) -> Option<Keys> {
+        let rest = Some(rest);
+        Some(Keys { first: 1, until_last: false, step: 1, access, rest, notes: None })
     }
 
     /// All arguments, `step` apart.
     pub(super) const fn all(step: usize, access: &'static [&'static str]) -> Option<Keys> {
-        Some(Keys { first: 1, until_last: true, step, access })
+        Some(Keys { first: 1, until_last: true, step, access, rest: None, notes: None })
     }
 
     /// The number of keys in a command of `count` arguments, the name included.
@@ -143,6 +177,8 @@ impl Keys {
             0
         } else if self.until_last {
             (count - self.first).div_ceil(self.step)
+        } else if self.rest.is_some() {
+            2
         } else {
             1
         }
@@ -151,6 +187,14 @@ impl Keys {
     /// The argument that is key number `number`, from 0.
     pub(super) const fn position(&self, number: usize) -> usize {
         self.first + number * self.step
+    }
+
+    /// How the command uses key number `number`.
+    pub(super) const fn access_of(&self, number: usize) -> &'static [&'static str] {
+        match self.rest {
+            Some(rest) if number > 0 => rest,
+            _ => self.access,
+        }
     }
 }
 
@@ -168,6 +212,10 @@ pub(super) struct Argument {
     pub(super) optional: bool,
     /// Whether it may be repeated.
     pub(super) multiple: bool,
+    /// Whether the token is repeated with it.
+    pub(super) multiple_token: bool,
+    /// Which of the command's key specifications describes it, if it is a key.
+    pub(super) key_spec: usize,
     /// The parts of a block, or the choices.
     pub(super) parts: &'static [Argument],
 }
@@ -181,6 +229,8 @@ impl Argument {
         since: None,
         optional: false,
         multiple: false,
+        multiple_token: false,
+        key_spec: 0,
         parts: &[],
     };
 
@@ -204,6 +254,11 @@ impl Argument {
         }
     }
 
+    /// A word that stands for itself, as old as what it is part of.
+    pub(super) const fn token(name: &'static str, token: &'static str) -> Argument {
+        Argument { token: Some(token), ..Argument::new(name, ArgumentKind::PureToken) }
+    }
+
     /// The same argument, which may be left out.
     pub(super) const fn optional(self) -> Argument {
         Argument { optional: true, ..self }
@@ -224,6 +279,10 @@ pub(super) enum ArgumentKind {
     String,
     /// A decimal number.
     Integer,
+    /// A number with a fraction.
+    Double,
+    /// A point in time, in the unit that the name says.
+    UnixTime,
     /// A glob pattern.
     Pattern,
     /// A word that stands for itself.
@@ -241,6 +300,8 @@ impl ArgumentKind {
             ArgumentKind::Key => "key",
             ArgumentKind::String => "string",
             ArgumentKind::Integer => "integer",
+            ArgumentKind::Double => "double",
+            ArgumentKind::UnixTime => "unix-time",
             ArgumentKind::Pattern => "pattern",
             ArgumentKind::PureToken => "pure-token",
             ArgumentKind::OneOf => "oneof",
@@ -323,23 +384,26 @@ impl Categories {
     const WRITE: Categories = Categories(1 << 2);
     /// Strings.
     pub(super) const STRING: Categories = Categories(1 << 3);
+    /// Strings as bitmaps.
+    pub(super) const BITMAP: Categories = Categories(1 << 4);
     /// Implied by [`Flags::ADMIN`].
-    const ADMIN: Categories = Categories(1 << 4);
+    const ADMIN: Categories = Categories(1 << 5);
     /// Implied by [`Flags::FAST`].
-    const FAST: Categories = Categories(1 << 5);
+    const FAST: Categories = Categories(1 << 6);
     /// Implied by the absence of [`Flags::FAST`].
-    const SLOW: Categories = Categories(1 << 6);
+    const SLOW: Categories = Categories(1 << 7);
     /// May harm; also implied by [`Flags::ADMIN`].
-    pub(super) const DANGEROUS: Categories = Categories(1 << 7);
+    pub(super) const DANGEROUS: Categories = Categories(1 << 8);
     /// The connection itself.
-    pub(super) const CONNECTION: Categories = Categories(1 << 8);
+    pub(super) const CONNECTION: Categories = Categories(1 << 9);
 
     /// The names, in the order of Redis.
-    const NAMES: [(Categories, &'static str); 9] = [
+    const NAMES: [(Categories, &'static str); 10] = [
         (Categories::KEYSPACE, "@keyspace"),
         (Categories::READ, "@read"),
         (Categories::WRITE, "@write"),
         (Categories::STRING, "@string"),
+        (Categories::BITMAP, "@bitmap"),
         (Categories::ADMIN, "@admin"),
         (Categories::FAST, "@fast"),
         (Categories::SLOW, "@slow"),

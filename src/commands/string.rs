@@ -1,19 +1,26 @@
-//! Strings: GET, SET, SETNX, MGET, MSET, APPEND, STRLEN.
+//! Strings: GET, MGET, MSET, MSETNX, APPEND, STRLEN, SETRANGE, GETRANGE, SUBSTR.
 
-use super::context::{Context, new_value, write_value};
+use super::context::{Context, new_value, with_bytes, write_value};
 use super::refusal::Refusal;
 use super::row::{Argument, ArgumentKind, Categories, Flags, Handler, KeyLoop, Keys, Outcome, Row};
-use crate::resp::Args;
-use crate::store::{Key, Value};
+use crate::record::parse_canonical;
+use crate::resp::{Args, LARGE_ARG};
+use crate::store::{Change, Entry, Key, MAX_LENGTH, NewValue, Value};
 
 /// The argument that nearly every command starts with.
 pub(super) const KEY: Argument = Argument::new("key", ArgumentKind::Key);
 
-const VALUE: Argument = Argument::new("value", ArgumentKind::String);
+pub(super) const VALUE: Argument = Argument::new("value", ArgumentKind::String);
 
 const STRING: Row = Row { group: "string", categories: Categories::STRING, ..Row::BASE };
 
-pub(super) static ROWS: [Row; 7] = [
+const RANGE: &[Argument] = &[
+    KEY,
+    Argument::new("start", ArgumentKind::Integer),
+    Argument::new("end", ArgumentKind::Integer),
+];
+
+pub(super) static ROWS: [Row; 9] = [
     Row {
         name: "get",
         arity: 2,
@@ -22,26 +29,6 @@ pub(super) static ROWS: [Row; 7] = [
         summary: "Returns the value of a key",
         arguments: &[KEY],
         handler: Handler::OneKey(get),
-        ..STRING
-    },
-    Row {
-        name: "set",
-        arity: -3,
-        flags: Flags::WRITE.and(Flags::DENYOOM),
-        keys: Keys::one(&["OW", "update"]),
-        summary: "Sets a key to a value, whatever it held before",
-        arguments: &[KEY, VALUE],
-        handler: Handler::OneKey(set),
-        ..STRING
-    },
-    Row {
-        name: "setnx",
-        arity: 3,
-        flags: Flags::WRITE.and(Flags::DENYOOM).and(Flags::FAST),
-        keys: Keys::one(&["OW", "insert"]),
-        summary: "Sets a key to a value unless the key exists",
-        arguments: &[KEY, VALUE],
-        handler: Handler::OneKey(setnx),
         ..STRING
     },
     Row {
@@ -117,6 +104,57 @@ pub(super) static ROWS: [Row; 7] = [
         handler: Handler::OneKey(strlen),
         ..STRING
     },
+    Row {
+        name: "msetnx",
+        arity: -3,
+        flags: Flags::WRITE.and(Flags::DENYOOM),
+        keys: Keys::all(2, &["OW", "insert"]),
+        since: "1.0.1",
+        summary: "Sets several keys to their values unless one of them exists",
+        complexity: "O(N) where N is the number of keys",
+        arguments: &[Argument {
+            parts: &[KEY, VALUE],
+            ..Argument::new("key_value", ArgumentKind::Block).multiple()
+        }],
+        handler: Handler::Plain(msetnx),
+        ..STRING
+    },
+    Row {
+        name: "setrange",
+        arity: 4,
+        flags: Flags::WRITE.and(Flags::DENYOOM),
+        keys: Keys::one(&["RW", "update"]),
+        since: "2.2.0",
+        summary: "Overwrites part of the value of a key from an offset on, with zeros before it \
+                  if need be",
+        complexity: "O(N) where N is the length of the value",
+        arguments: &[KEY, Argument::new("offset", ArgumentKind::Integer), VALUE],
+        handler: Handler::OneKey(setrange),
+        ..STRING
+    },
+    Row {
+        name: "getrange",
+        arity: 4,
+        flags: Flags::READONLY,
+        keys: Keys::one(&["RO", "access"]),
+        since: "2.4.0",
+        summary: "Returns part of the value of a key",
+        complexity: "O(N) where N is the length of the part",
+        arguments: RANGE,
+        handler: Handler::OneKey(getrange),
+        ..STRING
+    },
+    Row {
+        name: "substr",
+        arity: 4,
+        flags: Flags::READONLY,
+        keys: Keys::one(&["RO", "access"]),
+        summary: "Returns part of the value of a key, as GETRANGE does",
+        complexity: "O(N) where N is the length of the part",
+        arguments: RANGE,
+        handler: Handler::OneKey(getrange),
+        ..STRING
+    },
 ];
 
 fn get<'a>(context: &mut Context<'_>, _: &Args<'a>, key: Key<'a>) -> Outcome<'a> {
@@ -136,22 +174,6 @@ fn write_found(context: &mut Context<'_>, key: Key<'_>) {
     }
 }
 
-fn set<'a>(context: &mut Context<'_>, args: &Args<'a>, key: Key<'a>) -> Outcome<'a> {
-    if args.len() > 3 {
-        return Err(Refusal::Syntax);
-    }
-    context.database.set(&context.session, key, new_value(args, 2));
-    context.out.ok();
-    Ok(())
-}
-
-fn setnx<'a>(context: &mut Context<'_>, args: &Args<'a>, key: Key<'a>) -> Outcome<'a> {
-    let value = new_value(args, 2);
-    let set = context.database.set_if_absent(&context.session, key, value);
-    context.out.integer(i64::from(set));
-    Ok(())
-}
-
 fn append<'a>(context: &mut Context<'_>, args: &Args<'a>, key: Key<'a>) -> Outcome<'a> {
     let limit = context.state.config.proto_max_bulk_len_bytes;
     let database = context.database;
@@ -166,4 +188,89 @@ fn strlen<'a>(context: &mut Context<'_>, _: &Args<'a>, key: Key<'a>) -> Outcome<
     context.counts.look_up(length.is_some());
     context.out.integer(length.unwrap_or(0) as i64);
     Ok(())
+}
+
+fn msetnx<'a>(context: &mut Context<'_>, args: &Args<'a>) -> Outcome<'a> {
+    if args.len().is_multiple_of(2) {
+        return Err(Refusal::WrongArity { container: None, name: "msetnx" });
+    }
+    let pairs = (1..args.len()).step_by(2);
+    let key = |index| context.state.keyspace.key(args.get(index));
+    let free = pairs.clone().all(|index| !context.database.contains(&context.session, key(index)));
+    if free {
+        for index in pairs {
+            let value = new_value(args, index + 1);
+            context.database.set(&context.session, key(index), value);
+        }
+    }
+    context.out.integer(free.into());
+    Ok(())
+}
+
+fn setrange<'a>(context: &mut Context<'_>, args: &Args<'a>, key: Key<'a>) -> Outcome<'a> {
+    let offset = parse_canonical(args.get(2)).ok_or(Refusal::NotAnInteger)?;
+    let offset = u64::try_from(offset).map_err(|_| Refusal::OffsetOutOfRange)?;
+    let limit = context.state.config.proto_max_bulk_len_bytes.min(MAX_LENGTH) as u64;
+    let part = args.get(3);
+    let length = context.database.change(&context.session, key, |entry| {
+        let old = entry.map_or(0, |entry| entry.value().len());
+        if part.is_empty() {
+            return Change::Keep(Ok(old));
+        }
+        let end = offset.saturating_add(part.len() as u64);
+        if end > limit {
+            return Change::Keep(Err(Refusal::ValueTooLong));
+        }
+        let (start, end) = (offset as usize, end as usize);
+        let mut value = Vec::new();
+        if let Some(entry) = entry {
+            with_bytes(entry.settled(), |bytes| {
+                value.reserve_exact(end.max(bytes.len()));
+                value.extend_from_slice(bytes);
+            });
+        }
+        value.resize(end.max(value.len()), 0);
+        value[start..end].copy_from_slice(part);
+        let result = Ok(value.len());
+        let deadline = entry.and_then(Entry::deadline);
+        Change::Put { value: NewValue::Edited(value.into()), deadline, result }
+    })?;
+    context.out.integer(length as i64);
+    Ok(())
+}
+
+fn getrange<'a>(context: &mut Context<'_>, args: &Args<'a>, key: Key<'a>) -> Outcome<'a> {
+    let number = |index| parse_canonical(args.get(index)).ok_or(Refusal::NotAnInteger);
+    let (start, end) = (number(2)?, number(3)?);
+    let out = &mut *context.out;
+    let found = context.database.get(&context.session, key, |value| {
+        let range = range(start, end, value.len());
+        match value {
+            // A long part of a large value is sent from where it is.
+            Value::Large(large) if range.len() >= LARGE_ARG => {
+                out.bulk_large(large.to_bytes().slice(range));
+            }
+            _ => with_bytes(value, |bytes| out.bulk(&bytes[range])),
+        }
+    });
+    context.counts.look_up(found.is_some());
+    if found.is_none() {
+        context.out.bulk(b"");
+    }
+    Ok(())
+}
+
+/// The bytes that GETRANGE's `start` and `end` mean in a value of `length` bytes: both included,
+/// negative ones counted from the end.
+fn range(start: i64, end: i64, length: usize) -> std::ops::Range<usize> {
+    let signed = length as i64;
+    if start < 0 && end < 0 && start > end {
+        return 0..0;
+    }
+    let from_end = |index: i64| if index < 0 { signed.saturating_add(index).max(0) } else { index };
+    let (start, end) = (from_end(start), from_end(end).min(signed - 1));
+    if start > end || length == 0 {
+        return 0..0;
+    }
+    start as usize..end as usize + 1
 }

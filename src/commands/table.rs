@@ -1,11 +1,25 @@
 //! All commands, in the order COMMAND lists them.
 
 use super::row::Row;
-use super::{connection, counter, info, keys, server, string};
+use super::{
+    bits, connection, counter, expire, info, keys, moves, object, scan, server, set, string,
+};
 
 /// The rows of each family.
-pub(super) static FAMILIES: [&[Row]; 6] =
-    [&string::ROWS, &counter::ROWS, &keys::ROWS, &connection::ROWS, &server::ROWS, &info::ROWS];
+pub(super) static FAMILIES: [&[Row]; 12] = [
+    &string::ROWS,
+    &counter::ROWS,
+    &bits::ROWS,
+    &set::ROWS,
+    &expire::ROWS,
+    &moves::ROWS,
+    &scan::ROWS,
+    &object::ROWS,
+    &keys::ROWS,
+    &connection::ROWS,
+    &server::ROWS,
+    &info::ROWS,
+];
 
 /// Every command, subcommands not counted.
 pub(super) fn rows() -> impl Iterator<Item = &'static Row> + Clone {

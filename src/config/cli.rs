@@ -186,6 +186,7 @@ mod tests {
             max_clients: 50,
             log_level: LogLevel::Warning,
             client_timeout_seconds: 9,
+            active_expire_effort: 1,
             databases: 2,
             proto_max_bulk_len_bytes: 2 << 20,
             client_query_buffer_limit_bytes: 3 << 20,

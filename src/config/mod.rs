@@ -35,6 +35,8 @@ pub struct Config {
     pub log_level: LogLevel,
     /// A client silent for so long is disconnected; 0 means never.
     pub client_timeout_seconds: u64,
+    /// How much of its time a worker gives to keys past their deadline, from 1 to 10.
+    pub active_expire_effort: u32,
     /// Databases that SELECT can choose, at least 1.
     pub databases: usize,
     /// The longest single argument of a command.
@@ -65,6 +67,7 @@ impl Default for Config {
             max_clients: 10_000,
             log_level: LogLevel::Notice,
             client_timeout_seconds: 0,
+            active_expire_effort: 1,
             databases: 16,
             proto_max_bulk_len_bytes: 512 << 20,
             client_query_buffer_limit_bytes: 1 << 30,

@@ -1,6 +1,6 @@
 //! The header of a record, and how its parts are found.
 
-use super::{CounterWord, Large, LargeValue, Value};
+use super::{Birth, CounterWord, Large, LargeValue, Value};
 use crate::sync::plain;
 use std::alloc::Layout;
 use std::marker::PhantomData;
@@ -13,6 +13,12 @@ pub const MAX_LENGTH: usize = 512 << 20;
 const LENGTH_BITS: u32 = 30;
 const LENGTH_MASK: u32 = (1 << LENGTH_BITS) - 1;
 const _: () = assert!(MAX_LENGTH <= LENGTH_MASK as usize);
+
+/// Bit of the value word: a deadline stands before the payload.
+const HAS_DEADLINE: u32 = 1 << 31;
+/// Bit of the value word: the value was made by editing another (OBJECT ENCODING says `raw`).
+const EDITED: u32 = 1 << 30;
+const _: () = assert!((HAS_DEADLINE | EDITED) & LENGTH_MASK == 0);
 
 /// What a record holds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -34,11 +40,12 @@ pub enum Kind {
 pub struct Header {
     pub(super) hash: u64,
     pub(super) version: u64,
-    /// Reserved for the eviction clocks (approximate LRU, LFU): the one word besides a counter that
-    /// may change after publication.
+    /// When the key was last used (coarse seconds, see `store::clock`): the one word besides a
+    /// counter that may change after publication.
     pub(super) access: plain::AtomicU64,
     pub(super) key_word: u32,
-    pub(super) value_length: u32,
+    /// Length of the value, and its flags.
+    pub(super) value_word: u32,
     /// Model checkers only: a freed record is poisoned and kept, so that touching it is caught.
     #[cfg(any(loom, shuttle))]
     pub(super) freed: plain::AtomicBool,
@@ -51,17 +58,19 @@ pub struct Header {
 const _: () = assert!(size_of::<Header>() == 32);
 
 impl Header {
-    pub(super) fn new(hash: u64, version: u64, kind: Kind, key: usize, value: usize) -> Self {
+    pub(super) fn new(birth: &Birth<'_>, shape: Shape) -> Self {
+        let Shape { kind, key, value, deadline, edited } = shape;
         // The last line of defence: a longer key would overflow into the kind.
         assert!(key <= MAX_LENGTH && value <= MAX_LENGTH, "a key or value over 512 MiB");
+        let flags = if deadline { HAS_DEADLINE } else { 0 } | if edited { EDITED } else { 0 };
         #[cfg(any(loom, shuttle))]
         crate::sync::graveyard::born();
         Self {
-            hash,
-            version,
-            access: plain::AtomicU64::new(0),
+            hash: birth.key.hash,
+            version: birth.version,
+            access: plain::AtomicU64::new(birth.used_seconds),
             key_word: key as u32 | (kind as u32) << LENGTH_BITS,
-            value_length: value as u32,
+            value_word: value as u32 | flags,
             #[cfg(any(loom, shuttle))]
             freed: plain::AtomicBool::new(false),
             #[cfg(loom)]
@@ -85,28 +94,75 @@ impl Header {
     fn key_length(&self) -> usize {
         (self.key_word & LENGTH_MASK) as usize
     }
-}
 
-/// Offset of the payload of `Integer` and `Large` records, and of the key in the others.
-pub(super) const PAYLOAD: usize = size_of::<Header>();
+    fn value_length(&self) -> usize {
+        (self.value_word & LENGTH_MASK) as usize
+    }
 
-/// Offset of the key's bytes.
-#[inline]
-pub(super) const fn key_offset(kind: Kind) -> usize {
-    match kind {
-        Kind::Inline | Kind::Absent => PAYLOAD,
-        Kind::Integer => PAYLOAD + size_of::<CounterWord>(),
-        Kind::Large => PAYLOAD + size_of::<Large>(),
+    /// What the record's parts are.
+    #[inline]
+    fn shape(&self) -> Shape {
+        Shape {
+            kind: self.kind(),
+            key: self.key_length(),
+            value: self.value_length(),
+            deadline: self.value_word & HAS_DEADLINE != 0,
+            edited: self.value_word & EDITED != 0,
+        }
     }
 }
-const _: () = assert!(PAYLOAD.is_multiple_of(align_of::<CounterWord>()));
-const _: () = assert!(PAYLOAD.is_multiple_of(align_of::<Large>()));
 
-/// Bytes of a record of this shape; `inline` is the value's length for `Inline`, else 0.
-#[inline]
-pub(super) const fn size_of_record(kind: Kind, key: usize, inline: usize) -> usize {
-    key_offset(kind) + key + inline
+/// Offset of the deadline of a record that has one, else of what comes next.
+pub(super) const DEADLINE: usize = size_of::<Header>();
+
+/// Which parts a record has, and how long they are.
+#[derive(Clone, Copy)]
+pub(super) struct Shape {
+    pub(super) kind: Kind,
+    /// Bytes of the key.
+    pub(super) key: usize,
+    /// Bytes of the value; 0 for an integer.
+    pub(super) value: usize,
+    pub(super) deadline: bool,
+    pub(super) edited: bool,
 }
+
+impl Shape {
+    /// Offset of the payload of `Integer` and `Large` records, and of the key in the others.
+    #[inline]
+    pub(super) const fn payload_offset(self) -> usize {
+        DEADLINE + if self.deadline { size_of::<u64>() } else { 0 }
+    }
+
+    /// Offset of the key's bytes.
+    #[inline]
+    pub(super) const fn key_offset(self) -> usize {
+        let payload = match self.kind {
+            Kind::Inline | Kind::Absent => 0,
+            Kind::Integer => size_of::<CounterWord>(),
+            Kind::Large => size_of::<Large>(),
+        };
+        self.payload_offset() + payload
+    }
+
+    /// Offset of an inline value's bytes.
+    #[inline]
+    pub(super) const fn value_offset(self) -> usize {
+        self.key_offset() + self.key
+    }
+
+    /// Bytes of the record.
+    #[inline]
+    pub(super) const fn size(self) -> usize {
+        match self.kind {
+            Kind::Inline => self.value_offset() + self.value,
+            Kind::Integer | Kind::Large | Kind::Absent => self.value_offset(),
+        }
+    }
+}
+const _: () = assert!(DEADLINE.is_multiple_of(align_of::<u64>()));
+const _: () = assert!(align_of::<CounterWord>() <= align_of::<u64>());
+const _: () = assert!(align_of::<Large>() <= align_of::<u64>());
 
 /// The layout to allocate it with.
 pub(super) fn layout_for(size: usize) -> Layout {
@@ -175,16 +231,33 @@ impl<'g> RecordRef<'g> {
         self.header().version
     }
 
-    /// The word of the eviction clocks.
+    /// When the key was last used, in the coarse seconds that [`touch`](Self::touch) was given.
     #[inline]
-    pub fn access(self) -> &'g plain::AtomicU64 {
-        &self.header().access
+    pub fn used_seconds(self) -> u64 {
+        // Relaxed here and in `touch`: a statistic; the word is written only when it changes, so a
+        // hot key's line stays shared by all readers.
+        self.header().access.load(plain::Ordering::Relaxed)
+    }
+
+    /// Notes that the key is used now.
+    #[inline]
+    pub fn touch(self, seconds: u64) {
+        let access = &self.header().access;
+        if access.load(plain::Ordering::Relaxed) != seconds {
+            access.store(seconds, plain::Ordering::Relaxed);
+        }
     }
 
     /// What the record holds.
     #[inline]
     pub fn kind(self) -> Kind {
         self.header().kind()
+    }
+
+    /// Which parts the record has.
+    #[inline]
+    pub(super) fn shape(self) -> Shape {
+        self.header().shape()
     }
 
     #[inline]
@@ -200,8 +273,39 @@ impl<'g> RecordRef<'g> {
     /// The key.
     #[inline]
     pub fn key(self) -> &'g [u8] {
-        let header = self.header();
-        self.bytes_at(key_offset(header.kind()), header.key_length())
+        let shape = self.header().shape();
+        self.bytes_at(shape.key_offset(), shape.key)
+    }
+
+    /// Whether the key has a deadline.
+    #[inline]
+    pub fn has_deadline(self) -> bool {
+        self.header().value_word & HAS_DEADLINE != 0
+    }
+
+    /// When the key expires, in milliseconds of Unix time; `None` for a key that stays.
+    #[inline]
+    pub fn deadline(self) -> Option<u64> {
+        if !self.has_deadline() {
+            return None;
+        }
+        // SAFETY: a record with HAS_DEADLINE has an initialised, aligned u64 at DEADLINE, which
+        // never changes.
+        Some(unsafe { *self.pointer.as_ptr().cast::<u8>().add(DEADLINE).cast::<u64>() })
+    }
+
+    /// Whether the value was made by editing another one (APPEND, SETRANGE, SETBIT).
+    pub fn is_edited(self) -> bool {
+        self.header().value_word & EDITED != 0
+    }
+
+    /// # Safety
+    /// The record's kind has a payload of type `T`.
+    #[inline]
+    unsafe fn payload<T>(self) -> &'g T {
+        let offset = self.header().shape().payload_offset();
+        // SAFETY: initialised and aligned by the builder, alive during 'g.
+        unsafe { &*self.pointer.as_ptr().cast::<u8>().add(offset).cast::<T>() }
     }
 
     /// The in-place counter, if the record is an integer.
@@ -210,9 +314,9 @@ impl<'g> RecordRef<'g> {
         if self.kind() != Kind::Integer {
             return None;
         }
-        // SAFETY: an Integer record has an initialised, aligned CounterWord at PAYLOAD, shared from
-        // publication on and changed only through its atomics.
-        Some(unsafe { &*self.pointer.as_ptr().cast::<u8>().add(PAYLOAD).cast::<CounterWord>() })
+        // SAFETY: an Integer record's payload is a CounterWord, shared from publication on and
+        // changed only through its atomics.
+        Some(unsafe { self.payload::<CounterWord>() })
     }
 
     /// The handle of a large value.
@@ -221,21 +325,18 @@ impl<'g> RecordRef<'g> {
         if self.kind() != Kind::Large {
             return None;
         }
-        // SAFETY: a Large record has an initialised, aligned handle at PAYLOAD that stays as it is
-        // until the record is freed.
-        let large = unsafe { &*self.pointer.as_ptr().cast::<u8>().add(PAYLOAD).cast::<Large>() };
-        Some(LargeValue::new(large, self.header().value_length as usize))
+        // SAFETY: a Large record's payload is a handle that stays as it is until the record is
+        // freed.
+        let large = unsafe { self.payload::<Large>() };
+        Some(LargeValue::new(large, self.header().value_length()))
     }
 
     /// The value, or `None` for a named absence. An integer's value is what its word says now.
     #[inline]
     pub fn value(self) -> Option<Value<'g>> {
-        let header = self.header();
-        match header.kind() {
-            Kind::Inline => {
-                let offset = key_offset(Kind::Inline) + header.key_length();
-                Some(Value::Bytes(self.bytes_at(offset, header.value_length as usize)))
-            }
+        let shape = self.header().shape();
+        match shape.kind {
+            Kind::Inline => Some(Value::Bytes(self.bytes_at(shape.value_offset(), shape.value))),
             Kind::Integer => self.counter().map(|word| Value::Integer(word.get())),
             Kind::Large => self.large().map(LargeValue::into_value),
             Kind::Absent => None,
@@ -259,9 +360,6 @@ impl<'g> RecordRef<'g> {
     /// Bytes of the record's own allocation, as asked for.
     #[inline]
     pub(crate) fn record_size(self) -> usize {
-        let header = self.header();
-        let kind = header.kind();
-        let inline = if kind == Kind::Inline { header.value_length as usize } else { 0 };
-        size_of_record(kind, header.key_length(), inline)
+        self.header().shape().size()
     }
 }

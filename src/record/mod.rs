@@ -2,9 +2,9 @@
 //!
 //! ```text
 //! 0        8        16       24       28       32
-//! | hash   | version| access | key    | value  | payload        | key bytes | value bytes |
-//! |        |        |        | length | length | (Int, Large)   |           | (Inline)    |
-//! |        |        |        | + kind |        |                |           |             |
+//! | hash   | version| access | key    | value  | deadline | payload      | key   | value bytes |
+//! |        |        |        | length | length | (if any) | (Int, Large) | bytes | (Inline)    |
+//! |        |        |        | + kind | + flags|          |              |       |             |
 //! ```
 //!
 //! A record is built by one thread ([`OwnedRecord`]), published by one compare-and-swap of a slot
@@ -33,10 +33,23 @@ pub use counter::{Added, CounterWord, fits_in_place, parse_canonical};
 pub use layout::{Header, Kind, MAX_LENGTH, RecordRef};
 pub use owned::OwnedRecord;
 pub use pool::{allocated_bytes, count_bytes};
-pub use value::{Large, LargeValue, NewValue, Value};
+pub use value::{Large, LargeValue, NewValue, Stored, Value};
 
 use crate::sync::epoch::Guard;
 use owned::Remains;
+
+/// What a record is born with, besides its value.
+#[derive(Clone, Copy, Debug)]
+pub struct Birth<'k> {
+    /// The key.
+    pub key: Key<'k>,
+    /// A number that no other record has.
+    pub version: u64,
+    /// When the key expires, in milliseconds of Unix time.
+    pub deadline: Option<u64>,
+    /// The access word: coarse seconds.
+    pub used_seconds: u64,
+}
 
 /// A key with its hash, computed once for a request.
 #[derive(Clone, Copy, Debug)]
@@ -45,6 +58,13 @@ pub struct Key<'k> {
     pub bytes: &'k [u8],
     /// Its keyed hash.
     pub hash: u64,
+}
+
+impl<'k> Birth<'k> {
+    /// A key without a deadline, never used.
+    pub fn of(key: Key<'k>, version: u64) -> Self {
+        Self { key, version, deadline: None, used_seconds: 0 }
+    }
 }
 
 /// Frees a record once nobody who may have seen it is pinned.

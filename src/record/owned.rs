@@ -2,10 +2,9 @@
 
 use super::append::AppendHandle;
 use super::counter::{CounterWord, fits_in_place, parse_canonical};
-use super::layout::{Header, Kind, PAYLOAD, RecordRef, key_offset, size_of_record};
-use super::value::{Large, NewValue};
-use super::{Key, pool};
-use bytes::Bytes;
+use super::layout::{DEADLINE, Header, Kind, RecordRef, Shape};
+use super::value::{LARGE_BYTES, Large, LargeValue, NewValue, Stored, Value};
+use super::{Birth, pool};
 use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 
@@ -20,39 +19,71 @@ unsafe impl Send for OwnedRecord {}
 
 impl OwnedRecord {
     /// A record of `kind` with everything but payload and inline value filled in.
-    fn allocate(key: Key<'_>, version: u64, kind: Kind, value_length: usize) -> Self {
-        let inline = if kind == Kind::Inline { value_length } else { 0 };
-        let size = size_of_record(kind, key.bytes.len(), inline);
-        let pointer = pool::allocate(size).cast::<Header>();
-        let header = Header::new(key.hash, version, kind, key.bytes.len(), value_length);
-        // SAFETY: the block has `size` bytes and the header's alignment; the key fits behind its
-        // offset, and nobody else has the block.
+    #[inline]
+    fn allocate(birth: &Birth<'_>, kind: Kind, value: usize, edited: bool) -> Self {
+        let key = birth.key.bytes;
+        let deadline = birth.deadline.is_some();
+        let shape = Shape { kind, key: key.len(), value, deadline, edited };
+        let pointer = pool::allocate(shape.size()).cast::<Header>();
+        let header = Header::new(birth, shape);
+        // SAFETY: the block has the shape's size and the header's alignment; deadline and key fit
+        // at their offsets, and nobody else has the block.
         unsafe {
             pointer.write(header);
-            let target = pointer.as_ptr().cast::<u8>().add(key_offset(kind));
-            std::ptr::copy_nonoverlapping(key.bytes.as_ptr(), target, key.bytes.len());
+            let block = pointer.as_ptr().cast::<u8>();
+            if let Some(deadline) = birth.deadline {
+                block.add(DEADLINE).cast::<u64>().write(deadline);
+            }
+            let target = block.add(shape.key_offset());
+            std::ptr::copy_nonoverlapping(key.as_ptr(), target, key.len());
         }
         Self { pointer }
     }
 
-    /// A record for a value from a client: an integer if it is a canonical decimal that fits,
-    /// shared if it came in its own buffer, else a copy.
+    /// A record for a value to store; see [`NewValue`] for the forms it takes.
     #[inline]
-    pub fn new(key: Key<'_>, version: u64, value: &NewValue<'_>) -> Self {
+    pub fn new(birth: &Birth<'_>, value: &NewValue<'_>) -> Self {
         match value {
             NewValue::Copy(bytes) => match parse_canonical(bytes) {
-                Some(number) if fits_in_place(number) => Self::integer(key, version, number),
-                _ => Self::inline(key, version, &[bytes]),
+                Some(number) if fits_in_place(number) => Self::integer(birth, number),
+                _ => Self::build_inline(birth, &[bytes], false),
             },
-            NewValue::Shared(bytes) => Self::shared(key, version, bytes.clone()),
+            NewValue::Shared(bytes) => Self::large(birth, Large::shared(bytes.clone())),
+            NewValue::Text(bytes) => Self::build_inline(birth, &[bytes], false),
+            NewValue::Edited(bytes) if bytes.len() < LARGE_BYTES => Self::inline(birth, &[bytes]),
+            NewValue::Edited(bytes) => Self::large(birth, Large::shared(bytes.clone())),
+            NewValue::Same(stored) => Self::same(birth, *stored),
         }
     }
 
-    /// A record whose value is the parts joined.
-    pub fn inline(key: Key<'_>, version: u64, parts: &[&[u8]]) -> Self {
+    /// A record with the value of another, in the same form: buffers are shared.
+    fn same(birth: &Birth<'_>, stored: Stored<'_>) -> Self {
+        let record = stored.0;
+        match record.kind() {
+            Kind::Large => match record.large().map(LargeValue::handle) {
+                Some((large, length)) => Self::build_large(birth, large, length, true),
+                None => Self::absent(birth),
+            },
+            _ => match record.settled_value() {
+                Some(Value::Integer(number)) => Self::integer(birth, number),
+                Some(Value::Bytes(bytes)) => {
+                    Self::build_inline(birth, &[bytes], record.is_edited())
+                }
+                Some(Value::Large(_)) | None => Self::absent(birth),
+            },
+        }
+    }
+
+    /// A record whose value, made by editing, is the parts joined.
+    pub fn inline(birth: &Birth<'_>, parts: &[&[u8]]) -> Self {
+        Self::build_inline(birth, parts, true)
+    }
+
+    #[inline]
+    fn build_inline(birth: &Birth<'_>, parts: &[&[u8]], edited: bool) -> Self {
         let length = parts.iter().map(|part| part.len()).sum();
-        let record = Self::allocate(key, version, Kind::Inline, length);
-        let mut offset = key_offset(Kind::Inline) + key.bytes.len();
+        let record = Self::allocate(birth, Kind::Inline, length, edited);
+        let mut offset = record.as_ref().shape().value_offset();
         for part in parts {
             // SAFETY: the record was allocated for the key and the parts' total length; the
             // source is another allocation.
@@ -66,44 +97,47 @@ impl OwnedRecord {
     }
 
     /// An integer: in place if it fits the word, else its decimal digits.
-    pub fn integer(key: Key<'_>, version: u64, number: i64) -> Self {
+    #[inline]
+    pub fn integer(birth: &Birth<'_>, number: i64) -> Self {
         if !fits_in_place(number) {
-            return Self::inline(key, version, &[itoa::Buffer::new().format(number).as_bytes()]);
+            let mut digits = itoa::Buffer::new();
+            return Self::build_inline(birth, &[digits.format(number).as_bytes()], false);
         }
-        let record = Self::allocate(key, version, Kind::Integer, 0);
-        // SAFETY: an Integer record has room for an aligned CounterWord at PAYLOAD.
+        let record = Self::allocate(birth, Kind::Integer, 0, false);
+        // SAFETY: an Integer record has room for an aligned CounterWord as its payload.
         unsafe { record.payload::<CounterWord>().write(CounterWord::new(number)) };
         record
     }
 
-    /// A record that holds a whole buffer.
-    pub fn shared(key: Key<'_>, version: u64, bytes: Bytes) -> Self {
-        let length = bytes.len();
-        Self::large(key, version, Large::shared(bytes), length)
-    }
-
     /// A record that holds the first `length` bytes of a buffer that APPEND grows.
-    pub fn appendable(key: Key<'_>, version: u64, buffer: AppendHandle, length: usize) -> Self {
-        Self::large(key, version, Large::Appendable(buffer), length)
+    pub(crate) fn appendable(birth: &Birth<'_>, buffer: AppendHandle, length: usize) -> Self {
+        Self::build_large(birth, Large::Appendable(buffer), length, true)
     }
 
-    fn large(key: Key<'_>, version: u64, large: Large, length: usize) -> Self {
-        let record = Self::allocate(key, version, Kind::Large, length);
-        // SAFETY: a Large record has room for an aligned handle at PAYLOAD.
+    fn large(birth: &Birth<'_>, large: Large) -> Self {
+        let length = large.full_length();
+        Self::build_large(birth, large, length, true)
+    }
+
+    fn build_large(birth: &Birth<'_>, large: Large, length: usize, edited: bool) -> Self {
+        let record = Self::allocate(birth, Kind::Large, length, edited);
+        // SAFETY: a Large record has room for an aligned handle as its payload.
         unsafe { record.payload::<Large>().write(large) };
         record
     }
 
     /// The named absence of a key.
-    pub fn absent(key: Key<'_>, version: u64) -> Self {
-        Self::allocate(key, version, Kind::Absent, 0)
+    pub fn absent(birth: &Birth<'_>) -> Self {
+        let birth = Birth { deadline: None, ..*birth };
+        Self::allocate(&birth, Kind::Absent, 0, false)
     }
 
     /// # Safety
     /// The record's kind has a payload of type `T`.
     unsafe fn payload<T>(&self) -> *mut T {
-        // SAFETY: the allocation reaches beyond PAYLOAD for kinds with a payload.
-        unsafe { self.pointer.as_ptr().cast::<u8>().add(PAYLOAD).cast() }
+        let offset = self.as_ref().shape().payload_offset();
+        // SAFETY: the allocation reaches beyond this offset for kinds with a payload.
+        unsafe { self.pointer.as_ptr().cast::<u8>().add(offset).cast() }
     }
 
     /// Looks at the record before it is published.
@@ -141,14 +175,17 @@ impl Drop for OwnedRecord {
 pub(super) struct Remains {
     pointer: *mut Header,
     kind: Kind,
-    /// Size of the record's own block, in bytes; at most 1 GiB.
+    /// Whether a deadline stands before the payload.
+    deadline: bool,
+    /// Size of the record's own block, in bytes; little over 1 GiB at most.
     size: u32,
 }
 
 impl Remains {
     pub(super) fn of(record: RecordRef<'_>) -> Self {
-        let size = record.record_size() as u32;
-        Self { pointer: record.as_ptr(), kind: record.kind(), size }
+        let shape = record.shape();
+        let size = shape.size() as u32;
+        Self { pointer: record.as_ptr(), kind: shape.kind, deadline: shape.deadline, size }
     }
 
     /// Drops the payload and gives the memory back.
@@ -177,7 +214,8 @@ impl Remains {
         // SAFETY: the payload is initialised for its kind and dropped once; the block was
         // allocated with this size.
         unsafe {
-            let payload = self.pointer.cast::<u8>().add(PAYLOAD);
+            let payload = DEADLINE + if self.deadline { size_of::<u64>() } else { 0 };
+            let payload = self.pointer.cast::<u8>().add(payload);
             match self.kind {
                 Kind::Integer => payload.cast::<CounterWord>().drop_in_place(),
                 Kind::Large => payload.cast::<Large>().drop_in_place(),

@@ -1,18 +1,39 @@
 //! Values as they come from and go to clients.
 
+use super::RecordRef;
 use super::append::AppendHandle;
 use super::pool::count_bytes;
 use crate::sync::Arc;
 use bytes::Bytes;
 
-/// A value to store.
-#[derive(Clone, Debug)]
+/// A value to store. The form decides what OBJECT ENCODING says, as in Redis.
+#[derive(Clone)]
 pub enum NewValue<'v> {
-    /// Bytes in somebody's buffer: copied into the record.
+    /// Bytes in somebody's buffer: copied into the record, as an integer if they are one.
     Copy(&'v [u8]),
     /// Bytes in a buffer of their own: the record shares it.
     Shared(Bytes),
+    /// Bytes copied into the record, never as an integer: what INCRBYFLOAT stores.
+    Text(Bytes),
+    /// Bytes made by editing another value (SETRANGE, SETBIT): never an integer, `raw`.
+    Edited(Bytes),
+    /// The value of another record, in its form; buffers are shared.
+    Same(Stored<'v>),
 }
+
+/// A record's value, to be stored once more.
+#[derive(Clone, Copy)]
+pub struct Stored<'v>(pub(super) RecordRef<'v>);
+
+impl<'v> Stored<'v> {
+    /// The value of `record`, which is not an absence.
+    pub fn of(record: RecordRef<'v>) -> Self {
+        Self(record)
+    }
+}
+
+/// Edited values of at least this length keep a buffer of their own instead of being copied.
+pub(super) const LARGE_BYTES: usize = 1 << 10;
 
 /// A stored value.
 #[derive(Clone, Copy)]
@@ -59,6 +80,14 @@ pub enum Large {
 }
 
 impl Large {
+    /// Bytes of the whole buffer.
+    pub(super) fn full_length(&self) -> usize {
+        match self {
+            Self::Shared(bytes) => bytes.len(),
+            Self::Appendable(buffer) => buffer.capacity(),
+        }
+    }
+
     /// A payload that shares `bytes`; its length counts as the keyspace's memory.
     pub(super) fn shared(bytes: Bytes) -> Self {
         count_bytes(bytes.len() as i64);
@@ -103,6 +132,15 @@ impl<'v> LargeValue<'v> {
                 Bytes::from_owner(Prefix { buffer: buffer.clone(), length: self.length })
             }
         }
+    }
+
+    /// Another handle of the same buffer, and the value's length in it.
+    pub(super) fn handle(self) -> (Large, usize) {
+        let large = match self.large {
+            Large::Shared(bytes) => Large::shared(bytes.clone()),
+            Large::Appendable(buffer) => Large::Appendable(buffer.clone()),
+        };
+        (large, self.length)
     }
 
     /// The buffer to append to, and the value's length in it.

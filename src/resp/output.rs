@@ -21,6 +21,13 @@ struct Part {
     bytes: Bytes,
 }
 
+/// A place in a [`ReplyBuffer`].
+#[derive(Clone, Copy, Debug)]
+pub struct Mark {
+    bytes: usize,
+    parts: usize,
+}
+
 /// Encoded replies, waiting to be written.
 ///
 /// The methods that append replies follow [`ReplyBuffer::protocol`] where the two protocols
@@ -75,6 +82,24 @@ impl ReplyBuffer {
     #[inline]
     pub fn raw(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
+    }
+
+    /// The end of the replies so far, to come back to with [`rewind`](ReplyBuffer::rewind).
+    #[must_use]
+    pub fn mark(&self) -> Mark {
+        Mark { bytes: self.bytes.len(), parts: self.parts.len() }
+    }
+
+    /// Takes back what was appended since the mark, none of which has been written.
+    pub fn rewind(&mut self, mark: Mark) {
+        debug_assert!(mark.bytes >= self.written && mark.parts >= self.written_parts);
+        self.bytes.truncate(mark.bytes);
+        self.parts_left -= self.parts.drain(mark.parts..).map(|p| p.bytes.len()).sum::<usize>();
+    }
+
+    /// Appends a buffer of encoded bytes without copying it.
+    pub fn raw_large(&mut self, bytes: Bytes) {
+        self.splice(bytes);
     }
 
     /// Appends a buffer without copying it.

@@ -16,7 +16,7 @@ use tokio::net::TcpStream;
 use tokio::runtime::LocalRuntime;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedReceiver;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use super::clients::{Clients, Order, Place, Presence};
 use super::connection::Connection;
@@ -107,13 +107,19 @@ impl Worker {
         let mut ticks = interval(TICK);
         // After a delay go on at the usual pace: ticks that were missed need no making up.
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut sweep = None;
         loop {
+            let sweep_due = sleep(sweep.unwrap_or(TICK));
             tokio::select! {
                 arrival = arrivals.recv() => match arrival {
                     Some(arrival) => self.admit(arrival),
                     None => return,
                 },
-                _ = ticks.tick() => self.tick(),
+                _ = ticks.tick() => {
+                    self.tick();
+                    sweep = sweep.or(Some(Duration::ZERO));
+                }
+                () = sweep_due, if sweep.is_some() => sweep = self.sweep(),
             }
         }
     }
@@ -146,6 +152,16 @@ impl Worker {
         if timeout_seconds > 0 {
             self.drop_idle(timeout_seconds.saturating_mul(TICKS_PER_SECOND));
         }
+    }
+
+    /// A slice of active expiry; returns how long until the next one, if one is due before the next
+    /// tick.
+    fn sweep(&self) -> Option<Duration> {
+        // As in `tick`.
+        catch_unwind(AssertUnwindSafe(|| self.engine().sweep())).unwrap_or_else(|_| {
+            error!("the active expiry of a worker failed by a panic");
+            None
+        })
     }
 
     fn drop_idle(&self, timeout_ticks: u64) {

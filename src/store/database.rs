@@ -1,21 +1,13 @@
 //! Operations on the keys of one database.
 
+use super::Session;
+use super::append::{Append, ValueTooLong};
+use super::entry::{Change, Entry};
 use super::generation::Generations;
-use super::{Local, Session};
 use crate::record::{
-    Added, AppendBuffer, Claim, Key, MAX_LENGTH, NewValue, OwnedRecord, RecordRef, Value,
-    parse_canonical,
+    Added, Key, MAX_LENGTH, NewValue, OwnedRecord, RecordRef, Value, parse_canonical,
 };
-use crate::sync::spin_loop;
 use crate::table::{Decision, Table};
-
-/// Values that APPEND makes are copied into the record up to this length; longer ones get a buffer
-/// that further appends grow.
-const INLINE_APPEND_BYTES: usize = 128;
-
-/// How often an APPEND looks again for the publication of another append that is ahead of it before
-/// it copies the value to a buffer of its own.
-const APPEND_RETRIES: u32 = 64;
 
 /// Why a number could not be added.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -25,10 +17,6 @@ pub enum CounterError {
     /// The sum is not within 64 bits.
     Overflow,
 }
-
-/// A value would pass 512 MiB.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct ValueTooLong;
 
 /// One database, for as long as the keyspace lives.
 #[derive(Clone, Copy)]
@@ -45,7 +33,7 @@ impl<'s> Database<'s> {
     }
 
     #[inline]
-    fn current<'g>(&self, session: &'g Session<'_>) -> Option<&'g Table> {
+    pub(super) fn current<'g>(&self, session: &'g Session<'_>) -> Option<&'g Table> {
         self.generations.current(self.index, &session.guard)
     }
 
@@ -62,7 +50,43 @@ impl<'s> Database<'s> {
         }
     }
 
-    /// Reads a key's value.
+    /// The record of a present key. One past its deadline is made absent first, so that nobody
+    /// whose clock is a little behind sees it after somebody was told that it is gone.
+    #[inline]
+    fn find<'g>(&self, session: &'g Session<'_>, key: Key<'_>) -> Option<RecordRef<'g>> {
+        let record = self.current(session)?.get(key, &session.guard)?;
+        if record.has_deadline() && session.is_over(record) {
+            return self.find_again(session, key);
+        }
+        Some(record)
+    }
+
+    #[cold]
+    fn find_again<'g>(&self, session: &'g Session<'_>, key: Key<'_>) -> Option<RecordRef<'g>> {
+        // Each turn follows a change of the key by somebody.
+        loop {
+            self.expire(session, key);
+            let record = self.current(session)?.get(key, &session.guard)?;
+            if !session.is_over(record) {
+                return Some(record);
+            }
+        }
+    }
+
+    /// Makes a key absent if its deadline has passed. True if it did so.
+    pub(super) fn expire(&self, session: &Session<'_>, key: Key<'_>) -> bool {
+        let Some(table) = self.current(session) else {
+            return false;
+        };
+        let expired = table.update(key, &session.guard, |current| match current {
+            Some(record) if session.is_over(record) => Decision::Remove(session.version(), true),
+            _ => Decision::Keep(false),
+        });
+        session.count_expired(expired);
+        expired
+    }
+
+    /// Reads a key's value. The key counts as used now.
     #[inline]
     pub fn get<T>(
         &self,
@@ -70,19 +94,47 @@ impl<'s> Database<'s> {
         key: Key<'_>,
         read: impl FnOnce(Value<'_>) -> T,
     ) -> Option<T> {
-        let record = self.current(session)?.get(key, &session.guard)?;
+        let record = self.find(session, key)?;
+        record.touch(session.seconds());
         record.value().map(read)
+    }
+
+    /// Looks at a key without using it.
+    #[inline]
+    pub fn peek<T>(
+        &self,
+        session: &Session<'_>,
+        key: Key<'_>,
+        read: impl FnOnce(Entry<'_>) -> T,
+    ) -> Option<T> {
+        self.find(session, key).map(|record| read(Entry::new(record)))
+    }
+
+    /// What a key holds, as long as the session is not renewed.
+    pub fn entry<'g>(&self, session: &'g Session<'_>, key: Key<'_>) -> Option<Entry<'g>> {
+        self.find(session, key).map(Entry::new)
     }
 
     /// Whether a key is present.
     #[inline]
     pub fn contains(&self, session: &Session<'_>, key: Key<'_>) -> bool {
-        self.current(session).is_some_and(|table| table.get(key, &session.guard).is_some())
+        self.find(session, key).is_some()
     }
 
-    /// Number of keys (see [`Table::len`] for what it promises under change).
+    /// Marks a key as used now. True if it is present.
+    pub fn touch(&self, session: &Session<'_>, key: Key<'_>) -> bool {
+        self.find(session, key).inspect(|record| record.touch(session.seconds())).is_some()
+    }
+
+    /// Number of keys (see [`Table::len`] for what it promises under change). A key past its
+    /// deadline counts until it is found.
     pub fn len(&self, session: &Session<'_>) -> u64 {
         self.current(session).map_or(0, Table::len)
+    }
+
+    /// Number of keys with a deadline.
+    pub fn expiring(&self, session: &Session<'_>) -> u64 {
+        self.current(session).map_or(0, Table::expiring)
     }
 
     /// Whether the database has no key.
@@ -90,22 +142,66 @@ impl<'s> Database<'s> {
         self.len(session) == 0
     }
 
-    /// Sets a key.
+    /// Sets a key, which has no deadline then.
     #[inline]
     pub fn set(&self, session: &Session<'_>, key: Key<'_>, value: NewValue<'_>) {
-        let local = session.local;
-        self.obtain(session).update(key, &session.guard, |_| {
-            Decision::Put(OwnedRecord::new(key, local.next_version(), &value), ())
+        self.update(session, key, |_| {
+            Decision::Put(OwnedRecord::new(&session.birth(key, None), &value), ())
         });
     }
 
     /// Sets a key unless it is present. True if it was set.
     pub fn set_if_absent(&self, session: &Session<'_>, key: Key<'_>, value: NewValue<'_>) -> bool {
-        let local = session.local;
-        self.obtain(session).update(key, &session.guard, |current| match current {
+        self.update(session, key, |current| match current {
             Some(_) => Decision::Keep(false),
-            None => Decision::Put(OwnedRecord::new(key, local.next_version(), &value), true),
+            None => Decision::Put(OwnedRecord::new(&session.birth(key, None), &value), true),
         })
+    }
+
+    /// Changes a key as `decide` says, given what it holds. `decide` is called again, with what is
+    /// there then, whenever another change comes first, so it must have no effect of its own; the
+    /// last call counts. What builds on a value takes it from [`Entry::settled`].
+    pub fn change<'g, 'v, R>(
+        &self,
+        session: &'g Session<'_>,
+        key: Key<'_>,
+        mut decide: impl FnMut(Option<Entry<'g>>) -> Change<'v, R>,
+    ) -> R
+    where
+        'g: 'v,
+    {
+        self.update(session, key, |current| match decide(current.map(Entry::new)) {
+            Change::Keep(result) => Decision::Keep(result),
+            Change::Put { value, deadline, result } => {
+                let birth = session.birth(key, deadline);
+                Decision::Put(OwnedRecord::new(&birth, &value), result)
+            }
+            Change::Remove(result) => Decision::Remove(session.version(), result),
+        })
+    }
+
+    /// [`Table::update`] with keys past their deadline absent: what `decide` keeps of one that it
+    /// saw as absent is removed.
+    #[inline]
+    fn update<'g, R>(
+        &self,
+        session: &'g Session<'_>,
+        key: Key<'_>,
+        mut decide: impl FnMut(Option<RecordRef<'g>>) -> Decision<R>,
+    ) -> R {
+        let mut over = false;
+        let result = self.obtain(session).update(key, &session.guard, |current| {
+            over = current.is_some_and(|record| record.has_deadline() && session.is_over(record));
+            if !over {
+                return decide(current);
+            }
+            match decide(None) {
+                Decision::Keep(result) => Decision::Remove(session.version(), result),
+                decision => decision,
+            }
+        });
+        session.count_expired(over);
+        result
     }
 
     /// Adds to the integer at a key, an absent key counting as 0, and returns the sum.
@@ -116,9 +212,7 @@ impl<'s> Database<'s> {
         key: Key<'_>,
         delta: i64,
     ) -> Result<i64, CounterError> {
-        let local = session.local;
-        self.obtain(session)
-            .update(key, &session.guard, |current| add_to(local, key, current, delta))
+        self.update(session, key, |current| add_to(session, key, current, delta))
     }
 
     /// Appends to the value at a key, an absent key counting as empty, and returns the new length.
@@ -139,36 +233,43 @@ impl<'s> Database<'s> {
         tail: &[u8],
         limit: usize,
     ) -> Result<usize, ValueTooLong> {
-        let limit = limit.min(MAX_LENGTH);
-        let local = session.local;
-        let mut append = Append { local, key, tail, limit, claim: None, retries: 0 };
-        let result =
-            self.obtain(session).update(key, &session.guard, |current| append.decide(current));
-        if let Some(claim) = append.claim {
-            claim.keep();
-        }
+        let mut append = Append::new(session, key, tail, limit.min(MAX_LENGTH));
+        let result = self.update(session, key, |current| append.decide(current));
+        append.done();
         result
     }
 
     /// Makes a key absent. True if it was present.
     pub fn remove(&self, session: &Session<'_>, key: Key<'_>) -> bool {
-        let local = session.local;
-        let Some(table) = self.current(session) else {
-            return false;
-        };
         // Most DELs of an absent key need not claim anything.
-        if table.get(key, &session.guard).is_none() {
+        if self.find(session, key).is_none() {
             return false;
         }
-        table.update(key, &session.guard, |current| match current {
+        self.update(session, key, |current| match current {
             None => Decision::Keep(false),
-            Some(_) => Decision::Remove(local.next_version(), true),
+            Some(_) => Decision::Remove(session.version(), true),
+        })
+    }
+
+    /// Makes a key absent if it still has the record of this version. True if it did so.
+    pub fn remove_version(&self, session: &Session<'_>, key: Key<'_>, version: u64) -> bool {
+        self.update(session, key, |current| match current {
+            Some(record) if record.version() == version => {
+                Decision::Remove(session.version(), true)
+            }
+            _ => Decision::Keep(false),
         })
     }
 
     /// Makes all keys absent at one instant.
     pub fn flush(&self, session: &Session<'_>) {
         self.generations.flush(self.index, &session.guard);
+    }
+
+    /// Exchanges this database with another at one instant: everything that begins later finds the
+    /// one's keys in the other. (A change that had found its table before may land after it.)
+    pub fn swap(&self, session: &Session<'_>, other: usize) {
+        self.generations.swap(self.index, other, &session.guard);
     }
 
     /// Segments that are migrating now, and migrations completed.
@@ -186,7 +287,7 @@ impl<'s> Database<'s> {
 /// INCR: in place if the record is an open integer, else by a new record.
 #[inline]
 fn add_to(
-    local: &Local,
+    session: &Session<'_>,
     key: Key<'_>,
     current: Option<RecordRef<'_>>,
     delta: i64,
@@ -211,75 +312,9 @@ fn add_to(
     };
     match value.checked_add(delta) {
         None => Decision::Keep(Err(CounterError::Overflow)),
-        Some(sum) => Decision::Put(OwnedRecord::integer(key, local.next_version(), sum), Ok(sum)),
-    }
-}
-
-/// One APPEND, over as many looks at the key as it takes.
-struct Append<'a> {
-    local: &'a Local,
-    key: Key<'a>,
-    tail: &'a [u8],
-    /// The longest value that may come of it.
-    limit: usize,
-    /// Room taken in the value's buffer at the last look, for a record not yet published.
-    claim: Option<Claim>,
-    retries: u32,
-}
-
-impl Append<'_> {
-    fn decide(&mut self, current: Option<RecordRef<'_>>) -> Decision<Result<usize, ValueTooLong>> {
-        // The last look came to nothing: give its room back before anything else.
-        self.claim = None;
-        let Some(record) = current else {
-            return self.put_joined(&[]);
-        };
-        if self.tail.is_empty() {
-            // Nothing to claim: an empty claim would not be exclusive.
-            return Decision::Keep(Ok(record.value().map_or(0, |value| value.len())));
+        Some(sum) => {
+            let birth = session.birth(key, current.and_then(RecordRef::deadline));
+            Decision::Put(OwnedRecord::integer(&birth, sum), Ok(sum))
         }
-        if let Some((buffer, length)) = record.large().and_then(|large| large.appendable()) {
-            if length + self.tail.len() > self.limit {
-                return Decision::Keep(Err(ValueTooLong));
-            }
-            match buffer.claim(length, self.tail) {
-                Ok(claim) => return self.put_claimed(claim),
-                Err(error) if error.may_pass() && self.retries < APPEND_RETRIES => {
-                    self.retries += 1;
-                    spin_loop();
-                    return Decision::Again;
-                }
-                Err(_) => {}
-            }
-        }
-        match record.settled_value() {
-            None => self.put_joined(&[]),
-            Some(Value::Integer(number)) => {
-                self.put_joined(itoa::Buffer::new().format(number).as_bytes())
-            }
-            Some(Value::Bytes(bytes)) => self.put_joined(bytes),
-            Some(Value::Large(large)) => self.put_joined(large.as_slice()),
-        }
-    }
-
-    fn put_claimed(&mut self, claim: Claim) -> Decision<Result<usize, ValueTooLong>> {
-        let (length, version) = (claim.length(), self.local.next_version());
-        let record = OwnedRecord::appendable(self.key, version, claim.buffer(), length);
-        self.claim = Some(claim);
-        Decision::Put(record, Ok(length))
-    }
-
-    fn put_joined(&mut self, head: &[u8]) -> Decision<Result<usize, ValueTooLong>> {
-        let length = head.len() + self.tail.len();
-        if length > self.limit {
-            return Decision::Keep(Err(ValueTooLong));
-        }
-        let (parts, version) = ([head, self.tail], self.local.next_version());
-        let record = if length <= INLINE_APPEND_BYTES {
-            OwnedRecord::inline(self.key, version, &parts)
-        } else {
-            OwnedRecord::appendable(self.key, version, AppendBuffer::with_parts(&parts), length)
-        };
-        Decision::Put(record, Ok(length))
     }
 }

@@ -14,6 +14,8 @@ use std::ptr::null_mut;
 
 /// The databases.
 pub(super) struct Generations {
+    /// Which slot each database has; replaced as a whole by SWAPDB.
+    order: AtomicPtr<Vec<usize>>,
     slots: Box<[AtomicPtr<Table>]>,
     options: TableOptions,
     collector: Collector,
@@ -23,18 +25,53 @@ pub(super) struct Generations {
 impl Generations {
     pub(super) fn new(count: usize, options: TableOptions, collector: Collector) -> Self {
         let slots = (0..count).map(|_| AtomicPtr::new(null_mut())).collect();
-        Self { slots, options, collector, reaper: Reaper::new() }
+        let order = AtomicPtr::new(Box::into_raw(Box::new((0..count).collect())));
+        Self { order, slots, options, collector, reaper: Reaper::new() }
     }
 
     pub(super) fn len(&self) -> usize {
         self.slots.len()
     }
 
+    /// The slot of a database.
+    #[inline]
+    fn slot(&self, index: usize, _guard: &Guard<'_>) -> &AtomicPtr<Table> {
+        // A lone database is not swapped: models need not follow the pointer.
+        if let [slot] = &*self.slots {
+            return slot;
+        }
+        // Acquire, with the release in `swap`: the order is whole.
+        let order = self.order.load(Ordering::Acquire);
+        // SAFETY: loaded under the pin; replaced orders are freed after a grace period.
+        &self.slots[unsafe { &*order }[index]]
+    }
+
+    /// Exchanges two databases at one instant.
+    pub(super) fn swap(&self, one: usize, other: usize, guard: &Guard<'_>) {
+        loop {
+            let old = self.order.load(Ordering::Acquire);
+            // SAFETY: as in `slot`.
+            let mut order = unsafe { &*old }.clone();
+            order.swap(one, other);
+            let new = Box::into_raw(Box::new(order));
+            // Release: whoever loads the pointer sees the order whole.
+            let (release, relaxed) = (Ordering::Release, Ordering::Relaxed);
+            if self.order.compare_exchange(old, new, release, relaxed).is_ok() {
+                let old = Replaced(old);
+                // SAFETY: unlinked by the exchange that this thread has won, so retired once.
+                unsafe { guard.defer(0, move || old.free()) };
+                return;
+            }
+            // SAFETY: made above and never shared.
+            drop(unsafe { Box::from_raw(new) });
+        }
+    }
+
     /// The present generation of a database, if it was ever written to.
     #[inline]
-    pub(super) fn current<'g>(&self, index: usize, _guard: &'g Guard<'_>) -> Option<&'g Table> {
+    pub(super) fn current<'g>(&self, index: usize, guard: &'g Guard<'_>) -> Option<&'g Table> {
         // Acquire, with the release in `obtain`: the table is whole.
-        let table = self.slots[index].load(Ordering::Acquire);
+        let table = self.slot(index, guard).load(Ordering::Acquire);
         // SAFETY: loaded under the pin; unlinked generations are freed after a grace period.
         unsafe { table.as_ref() }
     }
@@ -45,16 +82,16 @@ impl Generations {
         loop {
             match self.current(index, guard) {
                 Some(table) => return table,
-                None => self.create(index),
+                None => self.create(index, guard),
             }
         }
     }
 
     #[cold]
-    fn create(&self, index: usize) {
+    fn create(&self, index: usize, guard: &Guard<'_>) {
         let table = Box::into_raw(Box::new(Table::new(self.options, self.collector.clone())));
         // Release: whoever loads the pointer sees the table whole.
-        let won = self.slots[index].compare_exchange(
+        let won = self.slot(index, guard).compare_exchange(
             null_mut(),
             table,
             Ordering::Release,
@@ -70,11 +107,11 @@ impl Generations {
     pub(super) fn flush(&self, index: usize, guard: &Guard<'_>) {
         // Acquire: whoever made the table did so before us.
         let table = if planted::is(Planted::FlushBySeparateSteps) {
-            let table = self.slots[index].load(Ordering::Acquire);
-            self.slots[index].store(null_mut(), Ordering::Release);
+            let table = self.slot(index, guard).load(Ordering::Acquire);
+            self.slot(index, guard).store(null_mut(), Ordering::Release);
             table
         } else {
-            self.slots[index].swap(null_mut(), Ordering::AcqRel)
+            self.slot(index, guard).swap(null_mut(), Ordering::AcqRel)
         };
         if table.is_null() {
             return;
@@ -95,14 +132,31 @@ impl Drop for Generations {
         if std::thread::panicking() {
             return;
         }
+        // Relaxed: nobody else is left.
+        let order = self.order.load(Ordering::Relaxed);
+        // SAFETY: made by Box::into_raw, and nobody else is left.
+        drop(unsafe { Box::from_raw(order) });
         for slot in &self.slots {
-            // Relaxed: nobody else is left.
+            // Relaxed: as above.
             let table = slot.load(Ordering::Relaxed);
             if !table.is_null() {
                 // SAFETY: made by Box::into_raw, and nobody else is left.
                 drop(unsafe { Box::from_raw(table) });
             }
         }
+    }
+}
+
+/// An order of databases that nobody can reach any more.
+struct Replaced(*mut Vec<usize>);
+
+// SAFETY: a vector is Send; the pointer is the only one left.
+unsafe impl Send for Replaced {}
+
+impl Replaced {
+    fn free(self) {
+        // SAFETY: made by Box::into_raw, unreachable, and taken once.
+        drop(unsafe { Box::from_raw(self.0) });
     }
 }
 

@@ -9,15 +9,25 @@
 //! instant for everybody; the old generation is freed after a grace period, by a thread of its own.
 //! An operation that was under way in the old generation counts as having come before the flush.
 
+mod append;
+mod clock;
 mod database;
+mod entry;
+mod expiry;
 mod generation;
 mod hash;
+mod scan;
 
-pub use crate::record::{Key, LargeValue, NewValue, Value};
+pub use crate::record::{Key, LargeValue, MAX_LENGTH, NewValue, Value};
 pub use crate::table::TableOptions;
-pub use database::{CounterError, Database, ValueTooLong};
+pub use append::ValueTooLong;
+pub use clock::{Clock, ClockSource};
+pub use database::{CounterError, Database};
+pub use entry::{Change, Encoding, Entry};
+pub use expiry::{Sweep, Sweeper};
+pub use scan::{CURSOR_BITS, ScanPosition};
 
-use crate::record::allocated_bytes;
+use crate::record::{Birth, RecordRef, allocated_bytes};
 use crate::sync::Arc;
 use crate::sync::epoch::{Collector, Guard, Participant, limbo_bytes};
 use crate::sync::plain::{AtomicU64, Ordering};
@@ -34,11 +44,18 @@ pub struct KeyspaceOptions {
     pub hash_seed: Option<[u64; 2]>,
     /// Shape of the tables.
     pub table: TableOptions,
+    /// Where the time comes from.
+    pub clock: ClockSource,
 }
 
 impl Default for KeyspaceOptions {
     fn default() -> Self {
-        Self { databases: 16, hash_seed: None, table: TableOptions::default() }
+        Self {
+            databases: 16,
+            hash_seed: None,
+            table: TableOptions::default(),
+            clock: ClockSource::System,
+        }
     }
 }
 
@@ -46,6 +63,7 @@ impl Default for KeyspaceOptions {
 pub struct Keyspace {
     hasher: KeyHasher,
     versions: Arc<AtomicU64>,
+    clock: Arc<Clock>,
     /// Before the collector: dropping the tables needs nothing of it, and what they have retired is
     /// freed when it goes.
     generations: Generations,
@@ -75,6 +93,7 @@ impl Keyspace {
         Self {
             hasher: KeyHasher::new(options.hash_seed),
             versions: Arc::new(AtomicU64::new(1)),
+            clock: Arc::new(Clock::new(options.clock)),
             generations: Generations::new(options.databases, options.table, collector.clone()),
             collector,
         }
@@ -85,14 +104,21 @@ impl Keyspace {
         Local {
             participant: self.collector.register(),
             versions: self.versions.clone(),
+            clock: self.clock.clone(),
             next: Cell::new(0),
             end: Cell::new(0),
+            expired: Cell::new(0),
         }
     }
 
     /// Number of databases.
     pub fn databases(&self) -> usize {
         self.generations.len()
+    }
+
+    /// The clock by which keys expire.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     /// A key with its hash.
@@ -136,6 +162,7 @@ impl Keyspace {
     /// what no reader can see any more. A busy worker's requests move migrations themselves, so it
     /// spends little time here.
     pub fn maintain(&self, local: &Local, busy: bool) {
+        self.clock.tick();
         let chunks = if busy { BUSY_CHUNKS } else { IDLE_CHUNKS };
         {
             let session = local.pin();
@@ -156,8 +183,11 @@ const IDLE_CHUNKS: usize = 512;
 pub struct Local {
     participant: Participant,
     versions: Arc<AtomicU64>,
+    clock: Arc<Clock>,
     next: Cell<u64>,
     end: Cell<u64>,
+    /// Keys that this thread has found past their deadline and made absent.
+    expired: Cell<u64>,
 }
 
 impl Local {
@@ -165,7 +195,14 @@ impl Local {
     #[inline]
     pub fn pin(&self) -> Session<'_> {
         self.participant.relieve();
-        Session { guard: self.participant.pin(), local: self }
+        let (seconds, now) = (self.clock.seconds(), Cell::new(0));
+        Session { guard: self.participant.pin(), local: self, seconds, now }
+    }
+
+    /// How many keys this thread has made absent because their deadline had passed, since the last
+    /// call.
+    pub fn take_expired(&self) -> u64 {
+        self.expired.take()
     }
 
     /// A number that no other record of the keyspace has.
@@ -187,6 +224,10 @@ impl Local {
 pub struct Session<'l> {
     guard: Guard<'l>,
     local: &'l Local,
+    /// Coarse Unix time in seconds.
+    seconds: u64,
+    /// Unix time in milliseconds, or 0 while nobody has asked.
+    now: Cell<u64>,
 }
 
 impl Session<'_> {
@@ -194,5 +235,44 @@ impl Session<'_> {
     #[inline]
     pub fn renew(&mut self) {
         self.guard.repin();
+    }
+
+    /// Unix time in milliseconds, the same during the whole session: a batch has one time.
+    #[inline]
+    pub fn now(&self) -> u64 {
+        if self.now.get() == 0 {
+            self.now.set(self.local.clock.now());
+        }
+        self.now.get()
+    }
+
+    /// Coarse Unix time in seconds, for what is only a statistic.
+    #[inline]
+    pub fn seconds(&self) -> u64 {
+        self.seconds
+    }
+
+    /// Whether a record's deadline has passed.
+    #[inline]
+    fn is_over(&self, record: RecordRef<'_>) -> bool {
+        record.deadline().is_some_and(|deadline| deadline < self.now())
+    }
+
+    #[inline]
+    fn version(&self) -> u64 {
+        self.local.next_version()
+    }
+
+    /// What a record made now is born with.
+    #[inline]
+    fn birth<'k>(&self, key: Key<'k>, deadline: Option<u64>) -> Birth<'k> {
+        Birth { key, version: self.version(), deadline, used_seconds: self.seconds }
+    }
+
+    #[inline]
+    fn count_expired(&self, expired: bool) {
+        if expired {
+            self.local.expired.set(self.local.expired.get() + 1);
+        }
     }
 }

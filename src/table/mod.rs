@@ -37,9 +37,11 @@
 
 mod array;
 mod migrate;
+mod scan;
 mod slot;
 mod write;
 
+pub use scan::{GRAIN_BITS, Which};
 pub use write::Decision;
 
 use crate::record::{Header, Key, RecordRef};
@@ -76,6 +78,8 @@ pub struct Table {
     options: TableOptions,
     /// Present keys.
     live: Striped,
+    /// Present keys with a deadline.
+    expiring: Striped,
     /// Segments between the beginning and the completion of a migration.
     migrating: plain::AtomicUsize,
     /// Migrations completed.
@@ -96,6 +100,7 @@ impl Table {
             segments: segments.map(|_| AtomicPtr::new(null_mut())).collect(),
             options,
             live: Striped::new(),
+            expiring: Striped::new(),
             migrating: plain::AtomicUsize::new(0),
             migrated: plain::AtomicU64::new(0),
             _collector: collector,
@@ -118,6 +123,11 @@ impl Table {
     /// summing give or take the changes meanwhile.
     pub fn len(&self) -> u64 {
         self.live.sum().max(0) as u64
+    }
+
+    /// Number of present keys with a deadline; as exact as [`Table::len`].
+    pub fn expiring(&self) -> u64 {
+        self.expiring.sum().max(0) as u64
     }
 
     /// Whether no key is present.

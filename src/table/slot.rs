@@ -4,7 +4,7 @@
 //! bit 63 .. 48   tag: 16 bits of the hash that no home position uses
 //! bit 47 .. 4    address of the record (aligned to 16)
 //! bit 3 DEAD     the record is the named absence of its key: it was deleted
-//! bit 2 HAS_TTL  the record has a deadline (reserved for expiry)
+//! bit 2 HAS_TTL  the record has a deadline, and the key is present
 //! bit 1 MOVED    the slot's key is decided in the next array; the tag stays, the address goes
 //! bit 0 FROZEN   a migration has fixed the word; only MOVED can follow
 //! ```
@@ -35,7 +35,7 @@ use std::ptr::null_mut;
 const FROZEN: usize = 1;
 /// The key is decided in the next array.
 const MOVED: usize = 1 << 1;
-/// The record has a deadline: the sweeper visits it. Reserved, never set yet.
+/// The present record has a deadline: the sweeper visits it. An absence does not carry it.
 const HAS_TTL: usize = 1 << 2;
 /// The record names an absent key.
 const DEAD: usize = 1 << 3;
@@ -61,9 +61,10 @@ impl Word {
 
     /// The word of a live record.
     #[inline]
-    pub(super) fn live(record: *mut Header, tag: u16) -> Self {
+    pub(super) fn live(record: *mut Header, tag: u16, has_deadline: bool) -> Self {
         assert_fits(record);
-        Self(record.map_addr(|address| address | (tag as usize) << TAG_SHIFT))
+        let flags = if has_deadline { HAS_TTL } else { 0 };
+        Self(record.map_addr(|address| address | (tag as usize) << TAG_SHIFT | flags))
     }
 
     #[inline]
@@ -78,7 +79,13 @@ impl Word {
 
     /// The same record, dead.
     pub(super) fn dead(self) -> Self {
-        self.with(DEAD)
+        Self(self.0.map_addr(|address| address & !HAS_TTL | DEAD))
+    }
+
+    /// Whether the word is a present key's with a deadline.
+    #[inline]
+    pub(super) fn has_deadline(self) -> bool {
+        self.has(HAS_TTL)
     }
 
     /// The same word, fixed.
@@ -218,16 +225,20 @@ mod tests {
     #[test]
     fn flags_tag_and_address_do_not_touch_each_other() {
         let address = std::ptr::without_provenance_mut::<Header>(0x7fff_ffff_fff0);
-        let word = Word::live(address, 0xffff);
+        let word = Word::live(address, 0xffff, true);
         assert_eq!((word.pointer(), word.tag()), (address, 0xffff));
         assert!(!word.is_empty() && !word.is_dead() && !word.is_frozen() && !word.is_moved());
+        assert!(word.has_deadline() && !word.dead().has_deadline());
         let word = word.dead().frozen();
         assert!(word.is_dead() && word.is_frozen() && word.pointer() == address);
-        assert_eq!(word.thawed(), Word::live(address, 0xffff).dead());
+        assert_eq!(word.thawed(), Word::live(address, 0xffff, false).dead());
         let word = word.moved();
         assert!(word.is_moved() && word.is_final() && !word.is_empty());
         assert!(word.pointer().is_null() && word.tag() == 0xffff);
-        assert!(!Word::live(address, 0).moved().is_empty(), "a tag of zero is still occupied");
+        assert!(
+            !Word::live(address, 0, false).moved().is_empty(),
+            "a tag of zero is still occupied"
+        );
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::Table;
 use super::array::{Array, Probe};
 use super::migrate::Moving;
 use super::slot::{Word, tag_of};
-use crate::record::{self, Header, Key, OwnedRecord, RecordRef};
+use crate::record::{self, Birth, Header, Key, OwnedRecord, RecordRef};
 use crate::sync::atomic::Ordering;
 use crate::sync::epoch::Guard;
 use crate::sync::plain;
@@ -172,8 +172,9 @@ impl Table {
             return false;
         }
         freeze_counter(target.current);
+        let has_deadline = record.as_ref().has_deadline();
         let pointer = record.into_raw();
-        let new = Word::live(pointer, tag_of(key.hash));
+        let new = Word::live(pointer, tag_of(key.hash), has_deadline);
         if planted::is(Planted::RetireBeforeUnlink) {
             retire_old(target.word.pointer(), guard);
         }
@@ -187,6 +188,7 @@ impl Table {
             drop(unsafe { OwnedRecord::from_raw(pointer) });
             return false;
         }
+        self.count_deadlines(target.word.has_deadline(), has_deadline);
         if target.current.is_none() {
             self.live.add(1);
             if !claims {
@@ -214,8 +216,8 @@ impl Table {
                 return false;
             }
         } else {
-            let absent = OwnedRecord::absent(key, version).into_raw();
-            let word = Word::live(absent, tag_of(key.hash));
+            let absent = OwnedRecord::absent(&Birth::of(key, version)).into_raw();
+            let word = Word::live(absent, tag_of(key.hash), false);
             if slot.publish(target.word, word).is_err() {
                 // SAFETY: not published: still ours alone.
                 drop(unsafe { OwnedRecord::from_raw(absent) });
@@ -224,11 +226,20 @@ impl Table {
             retire_old(current.as_ptr(), guard);
         }
         self.live.add(-1);
+        self.count_deadlines(target.word.has_deadline(), false);
         array.count_dead();
         if target.place.before.is_none() && array.is_mostly_dead() {
             self.begin_migration(array);
         }
         true
+    }
+
+    /// Counts a key's change in having a deadline.
+    #[inline]
+    fn count_deadlines(&self, before: bool, after: bool) {
+        if before != after {
+            self.expiring.add(if after { 1 } else { -1 });
+        }
     }
 
     /// An array takes no more keys: completes the migration into it, or begins one out of it.

@@ -1,13 +1,18 @@
 //! What the models share: how one is run, and small keyspaces in a known state.
 
-use ferrum_kv::record::OwnedRecord;
-use ferrum_kv::store::{Key, Keyspace, KeyspaceOptions, Local, NewValue, TableOptions};
+use ferrum_kv::record::{Birth, OwnedRecord};
+use ferrum_kv::store::{
+    ClockSource, Key, Keyspace, KeyspaceOptions, Local, NewValue, TableOptions,
+};
 use ferrum_kv::sync::epoch::Collector;
 use ferrum_kv::sync::planted::{self, Planted};
 use ferrum_kv::sync::{Arc, graveyard};
 use ferrum_kv::table::{Decision, Table};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
+
+/// The time in a model, in milliseconds.
+pub(crate) const NOW: u64 = 1_000_000;
 
 /// Preemptions explored if the environment does not say.
 const PREEMPTIONS: usize = 3;
@@ -93,7 +98,8 @@ pub(crate) const TWIN: Key<'static> = key(b"t", 32, 1);
 /// A keyspace of one database whose table has one segment of `slots` slots.
 pub(crate) fn keyspace(slots: usize) -> Arc<Keyspace> {
     let table = TableOptions { segment_bits: 0, first_slots: slots };
-    Arc::new(Keyspace::new(KeyspaceOptions { databases: 1, hash_seed: Some([1, 2]), table }))
+    let clock = ClockSource::Manual(NOW);
+    Arc::new(Keyspace::new(KeyspaceOptions { databases: 1, hash_seed: Some([1, 2]), table, clock }))
 }
 
 /// A keyspace of four slots with key `k` in the last one, in the middle of growing: the first two
@@ -152,7 +158,7 @@ impl World {
         let participant = self.collector.register();
         let value = NewValue::Copy(value);
         self.table.update(key, &participant.pin(), |_| {
-            Decision::Put(OwnedRecord::new(key, 0, &value), ())
+            Decision::Put(OwnedRecord::new(&Birth::of(key, 0), &value), ())
         });
     }
 

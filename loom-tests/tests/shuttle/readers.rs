@@ -1,7 +1,7 @@
 //! Readers that hold what they have found while writers replace it and arrays go.
 
 use crate::support::{Model, THREADS};
-use ferrum_kv::record::{Key, NewValue, OwnedRecord};
+use ferrum_kv::record::{Birth, Key, NewValue, OwnedRecord};
 use ferrum_kv::sync::Arc;
 use ferrum_kv::sync::epoch::Collector;
 use ferrum_kv::sync::planted::Planted;
@@ -45,7 +45,7 @@ fn work(number: u64, table: &Table, collector: &Collector) {
                     let text = format!("{number}:{round}");
                     table.update(key, &guard, |_| {
                         let value = NewValue::Copy(text.as_bytes());
-                        Decision::Put(OwnedRecord::new(key, 0, &value), ())
+                        Decision::Put(OwnedRecord::new(&Birth::of(key, 0), &value), ())
                     });
                 }
                 _ => {}

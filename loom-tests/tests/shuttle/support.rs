@@ -1,9 +1,12 @@
 //! How a model is run under random schedules, and operations on the one database of its keyspace.
 
-use ferrum_kv::store::{Keyspace, KeyspaceOptions, Local, NewValue, TableOptions};
+use ferrum_kv::store::{ClockSource, Keyspace, KeyspaceOptions, Local, NewValue, TableOptions};
 use ferrum_kv::sync::planted::{self, Planted};
 use ferrum_kv::sync::{Arc, graveyard};
 use std::time::Instant;
+
+/// The time in a model, in milliseconds.
+pub(crate) const NOW: u64 = 1_000_000;
 
 /// Threads of a model.
 pub(crate) const THREADS: usize = 8;
@@ -58,7 +61,8 @@ impl Drop for End {
 /// A keyspace of one database whose table has one segment of four slots.
 pub(crate) fn keyspace() -> Arc<Keyspace> {
     let table = TableOptions { segment_bits: 0, first_slots: 4 };
-    Arc::new(Keyspace::new(KeyspaceOptions { databases: 1, hash_seed: Some([3, 4]), table }))
+    let clock = ClockSource::Manual(NOW);
+    Arc::new(Keyspace::new(KeyspaceOptions { databases: 1, hash_seed: Some([3, 4]), table, clock }))
 }
 
 /// Runs `work` on all threads of a schedule, each told its number.

@@ -1,6 +1,6 @@
 //! COMMAND and HELP: what clients learn of the commands.
 
-use super::super::row::{Handler, Row};
+use super::super::row::{Handler, Keys, Row};
 use super::super::table;
 use super::Server;
 
@@ -19,6 +19,7 @@ fn every_row_is_complete() {
 fn check_handler(row: &Row) {
     let name = row.name;
     match row.handler {
+        Handler::Work(_) => assert!(row.keys.is_none()),
         Handler::OneKey(_) => {
             let keys = row.keys.expect("a key");
             assert!((keys.first, keys.until_last) == (1, false), "{name}");
@@ -28,7 +29,10 @@ fn check_handler(row: &Row) {
             let keys = row.keys.expect("keys");
             assert!(keys.until_last && row.arity < -1, "{name}");
         }
-        Handler::Plain(_) => assert!(row.keys.is_none(), "{name}"),
+        Handler::Plain(_) => {
+            let many = |keys: Keys| keys.first > 1 || keys.until_last || keys.rest.is_some();
+            assert!(row.keys.is_none_or(many), "{name}: the engine can hash it");
+        }
         Handler::Container => {
             assert!(!row.subcommands.is_empty() && row.arity == -2, "{name}");
         }

@@ -1,6 +1,7 @@
 //! The engine, driven by encoded bytes.
 
 mod batches;
+mod bits;
 mod docs;
 mod many_keys;
 mod recorded;
@@ -29,7 +30,11 @@ struct Connection {
 
 impl Server {
     fn new() -> Server {
-        let state = Arc::new(ServerState::new(Config::default(), 1));
+        Server::with(Config::default())
+    }
+
+    fn with(config: Config) -> Server {
+        let state = Arc::new(ServerState::new(config, 1));
         Server { engine: Engine::new(state.clone(), 0), state }
     }
 

@@ -1,0 +1,226 @@
+//! Keys that change their name or place: RENAME, RENAMENX, COPY, MOVE, SWAPDB.
+//!
+//! Each writes the destination and then deletes the source if it is still what was written; if not,
+//! it starts again. So nothing is lost, but between the two steps both keys can be seen.
+
+use super::context::{Context, database_number};
+use super::refusal::Refusal;
+use super::row::{Argument, ArgumentKind, Categories, Flags, Handler, Keys, Outcome, Row};
+use super::string::KEY;
+use crate::record::parse_canonical;
+use crate::resp::Args;
+use crate::store::{Change, Database, Key, Session};
+
+const MOVES: Row = Row { group: "generic", categories: Categories::KEYSPACE, ..Row::BASE };
+
+const NEW_KEY: Argument = Argument::new("newkey", ArgumentKind::Key);
+
+pub(super) static ROWS: [Row; 5] = [
+    Row {
+        name: "rename",
+        arity: 3,
+        flags: Flags::WRITE,
+        keys: Keys::pair(&["RW", "access", "delete"], &["OW", "update"]),
+        summary: "Gives a key another name, whatever had that name",
+        arguments: &[KEY, NEW_KEY],
+        handler: Handler::Plain(rename),
+        ..MOVES
+    },
+    Row {
+        name: "renamenx",
+        arity: 3,
+        flags: Flags::WRITE.and(Flags::FAST),
+        keys: Keys::pair(&["RW", "access", "delete"], &["OW", "insert"]),
+        summary: "Gives a key another name unless a key has it",
+        history: &[("3.2.0", "Returns 0 when both names are the same, not an error.")],
+        arguments: &[KEY, NEW_KEY],
+        handler: Handler::Plain(renamenx),
+        ..MOVES
+    },
+    Row {
+        name: "copy",
+        arity: -3,
+        flags: Flags::WRITE.and(Flags::DENYOOM),
+        keys: Keys::pair(&["RO", "access"], &["OW", "update"]),
+        since: "6.2.0",
+        summary: "Copies a key's value and deadline to another key",
+        arguments: &[
+            Argument::new("source", ArgumentKind::Key),
+            Argument::new("destination", ArgumentKind::Key),
+            Argument {
+                token: Some("DB"),
+                ..Argument::new("destination-db", ArgumentKind::Integer).optional()
+            },
+            Argument { since: None, ..Argument::word("replace", "REPLACE", "") }.optional(),
+        ],
+        handler: Handler::Plain(copy),
+        ..MOVES
+    },
+    Row {
+        name: "move",
+        arity: 3,
+        flags: Flags::WRITE.and(Flags::FAST),
+        keys: Keys::one(&["RW", "access", "delete"]),
+        summary: "Moves a key to another database unless it has one of that name",
+        arguments: &[KEY, Argument::new("db", ArgumentKind::Integer)],
+        handler: Handler::OneKey(move_key),
+        ..MOVES
+    },
+    Row {
+        name: "swapdb",
+        arity: 3,
+        flags: Flags::WRITE.and(Flags::FAST),
+        categories: Categories::KEYSPACE.and(Categories::DANGEROUS),
+        group: "server",
+        since: "4.0.0",
+        summary: "Exchanges two databases",
+        arguments: &[
+            Argument::new("index1", ArgumentKind::Integer),
+            Argument::new("index2", ArgumentKind::Integer),
+        ],
+        handler: Handler::Plain(swapdb),
+        ..MOVES
+    },
+];
+
+/// Where a copy goes to.
+#[derive(Clone, Copy)]
+struct Destination<'d> {
+    database: Database<'d>,
+    key: Key<'d>,
+    /// Whether a key there is replaced.
+    replace: bool,
+}
+
+/// What became of a copy.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Copied {
+    /// There is no source.
+    NoSource,
+    /// There is a destination, which stays.
+    Occupied,
+    /// Done; the version of the source that was copied.
+    Version(u64),
+}
+
+fn copy_key(
+    database: Database<'_>,
+    session: &Session<'_>,
+    source: Key<'_>,
+    to: Destination<'_>,
+) -> Copied {
+    let Some(entry) = database.entry(session, source) else {
+        return Copied::NoSource;
+    };
+    let done = to.database.change(session, to.key, |there| match there {
+        Some(_) if !to.replace => Change::Keep(false),
+        _ => Change::Put { value: entry.same(), deadline: entry.deadline(), result: true },
+    });
+    if done { Copied::Version(entry.version()) } else { Copied::Occupied }
+}
+
+/// Copies, and deletes the source once the copy is what it holds.
+fn move_to(
+    database: Database<'_>,
+    session: &Session<'_>,
+    source: Key<'_>,
+    mut to: Destination<'_>,
+) -> Copied {
+    loop {
+        let copied = copy_key(database, session, source, to);
+        match copied {
+            Copied::Version(version) if !database.remove_version(session, source, version) => {
+                // The source was changed meanwhile: what is at the destination is our own copy.
+                to.replace = true;
+            }
+            _ => return copied,
+        }
+    }
+}
+
+fn rename_to(context: &Context<'_>, args: &Args<'_>, replace: bool) -> Copied {
+    let (database, keyspace) = (context.database, &context.state.keyspace);
+    let (source, key) = (keyspace.key(args.get(1)), keyspace.key(args.get(2)));
+    if source.bytes == key.bytes {
+        return match database.contains(&context.session, source) {
+            true => Copied::Occupied,
+            false => Copied::NoSource,
+        };
+    }
+    move_to(database, &context.session, source, Destination { database, key, replace })
+}
+
+fn rename<'a>(context: &mut Context<'_>, args: &Args<'a>) -> Outcome<'a> {
+    if rename_to(context, args, true) == Copied::NoSource {
+        return Err(Refusal::NoSuchKey);
+    }
+    context.out.ok();
+    Ok(())
+}
+
+fn renamenx<'a>(context: &mut Context<'_>, args: &Args<'a>) -> Outcome<'a> {
+    let copied = rename_to(context, args, false);
+    if copied == Copied::NoSource {
+        return Err(Refusal::NoSuchKey);
+    }
+    context.out.integer((copied != Copied::Occupied).into());
+    Ok(())
+}
+
+fn copy<'a>(context: &mut Context<'_>, args: &Args<'a>) -> Outcome<'a> {
+    let keyspace = &context.state.keyspace;
+    let (mut number, mut replace) = (context.client.database, false);
+    let mut index = 3;
+    while index < args.len() {
+        let option = args.get(index);
+        if option.eq_ignore_ascii_case(b"replace") {
+            replace = true;
+        } else if option.eq_ignore_ascii_case(b"db") && index + 1 < args.len() {
+            index += 1;
+            number = database_number(context, args, index)?;
+        } else {
+            return Err(Refusal::Syntax);
+        }
+        index += 1;
+    }
+    let (source, key) = (keyspace.key(args.get(1)), keyspace.key(args.get(2)));
+    if number == context.client.database && source.bytes == key.bytes {
+        return Err(Refusal::SameObject);
+    }
+    let to = Destination { database: keyspace.database(number), key, replace };
+    let copied = copy_key(context.database, &context.session, source, to);
+    context.counts.look_up(copied != Copied::NoSource);
+    context.out.integer(matches!(copied, Copied::Version(_)).into());
+    Ok(())
+}
+
+fn move_key<'a>(context: &mut Context<'_>, args: &Args<'a>, key: Key<'a>) -> Outcome<'a> {
+    let number = database_number(context, args, 2)?;
+    if number == context.client.database {
+        return Err(Refusal::SameObject);
+    }
+    let database = context.state.keyspace.database(number);
+    let to = Destination { database, key, replace: false };
+    let copied = move_to(context.database, &context.session, key, to);
+    context.out.integer(matches!(copied, Copied::Version(_)).into());
+    Ok(())
+}
+
+fn swapdb<'a>(context: &mut Context<'_>, args: &Args<'a>) -> Outcome<'a> {
+    let number = |index, refusal| {
+        let number = parse_canonical(args.get(index)).ok_or(Refusal::Text(refusal))?;
+        i32::try_from(number).map_err(|_| Refusal::Text(refusal))
+    };
+    let one = number(1, "ERR invalid first DB index")?;
+    let other = number(2, "ERR invalid second DB index")?;
+    let databases = context.state.keyspace.databases();
+    let checked = |number| usize::try_from(number).ok().filter(|&number| number < databases);
+    let (Some(one), Some(other)) = (checked(one), checked(other)) else {
+        return Err(Refusal::DatabaseOutOfRange);
+    };
+    if one != other {
+        context.state.keyspace.database(one).swap(&context.session, other);
+    }
+    context.out.ok();
+    Ok(())
+}

@@ -1,0 +1,190 @@
+//! How a key is kept: OBJECT and MEMORY USAGE.
+
+use super::context::Context;
+use super::help;
+use super::refusal::Refusal;
+use super::row::{Argument, ArgumentKind, Categories, Flags, Handler, Keys, Outcome, Row};
+use super::string::KEY;
+use crate::record::parse_canonical;
+use crate::resp::Args;
+use crate::store::{Encoding, Entry};
+
+/// A subcommand about one key.
+const ASKS: Row = Row {
+    arity: 3,
+    flags: Flags::READONLY,
+    keys: Keys::second(&["RO"]),
+    group: "generic",
+    categories: Categories::KEYSPACE,
+    since: "2.2.3",
+    arguments: &[KEY],
+    ..Row::BASE
+};
+
+const OBJECT: &[Row] = &[
+    Row {
+        name: "encoding",
+        summary: "Returns the form in which a value is kept: int, embstr or raw",
+        tips: &["nondeterministic_output"],
+        handler: Handler::Plain(encoding),
+        ..ASKS
+    },
+    Row {
+        name: "freq",
+        since: "4.0.0",
+        summary: "Returns how often a key was used of late, on a logarithmic scale",
+        tips: &["nondeterministic_output"],
+        handler: Handler::Plain(freq),
+        ..ASKS
+    },
+    Row {
+        name: "help",
+        arity: 2,
+        flags: Flags::LOADING.and(Flags::STALE),
+        keys: None,
+        since: "6.2.0",
+        summary: help::SUMMARY,
+        arguments: &[],
+        handler: Handler::Plain(|context, _| help::write(context, "object", OBJECT)),
+        ..ASKS
+    },
+    Row {
+        name: "idletime",
+        summary: "Returns the seconds since a key was last used",
+        tips: &["nondeterministic_output"],
+        handler: Handler::Plain(idletime),
+        ..ASKS
+    },
+    Row {
+        name: "refcount",
+        summary: "Returns how many references a value has, which is 1",
+        tips: &["nondeterministic_output"],
+        handler: Handler::Plain(refcount),
+        ..ASKS
+    },
+];
+
+const MEMORY: &[Row] = &[
+    Row {
+        name: "help",
+        arity: 2,
+        flags: Flags::LOADING.and(Flags::STALE),
+        group: "server",
+        since: "4.0.0",
+        summary: help::SUMMARY,
+        handler: Handler::Plain(|context, _| help::write(context, "memory", MEMORY)),
+        ..Row::BASE
+    },
+    Row {
+        name: "usage",
+        arity: -3,
+        flags: Flags::READONLY,
+        keys: Keys::second(&["RO"]),
+        group: "server",
+        since: "4.0.0",
+        summary: "Returns the bytes that a key and its value take",
+        arguments: &[
+            KEY,
+            Argument {
+                token: Some("SAMPLES"),
+                ..Argument::new("count", ArgumentKind::Integer).optional()
+            },
+        ],
+        handler: Handler::Plain(usage),
+        ..Row::BASE
+    },
+];
+
+pub(super) static ROWS: [Row; 2] = [
+    Row {
+        name: "object",
+        arity: -2,
+        group: "generic",
+        since: "2.2.3",
+        summary: "Commands about how a key is kept",
+        complexity: "Depends on the subcommand",
+        subcommands: OBJECT,
+        ..Row::BASE
+    },
+    Row {
+        name: "memory",
+        arity: -2,
+        group: "server",
+        since: "4.0.0",
+        summary: "Commands about memory",
+        complexity: "Depends on the subcommand",
+        subcommands: MEMORY,
+        ..Row::BASE
+    },
+];
+
+/// Looks at the key that is the subcommand's argument; writes null if there is none.
+fn look<T>(
+    context: &mut Context<'_>,
+    args: &Args<'_>,
+    read: impl FnOnce(Entry<'_>) -> T,
+) -> Option<T> {
+    let key = context.state.keyspace.key(args.get(2));
+    let found = context.database.peek(&context.session, key, read);
+    if found.is_none() {
+        context.out.null();
+    }
+    found
+}
+
+fn encoding<'a>(context: &mut Context<'_>, args: &Args<'a>) -> Outcome<'a> {
+    if let Some(encoding) = look(context, args, |entry| entry.encoding()) {
+        let name: &[u8] = match encoding {
+            Encoding::Int => b"int",
+            Encoding::Embedded => b"embstr",
+            Encoding::Raw => b"raw",
+        };
+        context.out.bulk(name);
+    }
+    Ok(())
+}
+
+fn freq<'a>(context: &mut Context<'_>, args: &Args<'a>) -> Outcome<'a> {
+    match look(context, args, |_| ()) {
+        None => Ok(()),
+        Some(()) => Err(Refusal::Text(
+            "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please \
+             note that when switching between policies at runtime LRU and LFU data will take \
+             some time to adjust.",
+        )),
+    }
+}
+
+fn idletime<'a>(context: &mut Context<'_>, args: &Args<'a>) -> Outcome<'a> {
+    let now = context.session.seconds();
+    if let Some(used) = look(context, args, |entry| entry.used_seconds()) {
+        context.out.integer(now.saturating_sub(used).cast_signed());
+    }
+    Ok(())
+}
+
+fn refcount<'a>(context: &mut Context<'_>, args: &Args<'a>) -> Outcome<'a> {
+    if look(context, args, |_| ()).is_some() {
+        context.out.integer(1);
+    }
+    Ok(())
+}
+
+/// SAMPLES is taken for the sake of those who give it: a string has no parts to sample.
+fn usage<'a>(context: &mut Context<'_>, args: &Args<'a>) -> Outcome<'a> {
+    let mut index = 3;
+    while index < args.len() {
+        if !args.get(index).eq_ignore_ascii_case(b"samples") || index + 1 == args.len() {
+            return Err(Refusal::Syntax);
+        }
+        let samples = parse_canonical(args.get(index + 1)).ok_or(Refusal::NotAnInteger)?;
+        if samples < 0 {
+            return Err(Refusal::Syntax);
+        }
+        index += 2;
+    }
+    if let Some(bytes) = look(context, args, |entry| entry.allocated_bytes()) {
+        context.out.integer(bytes as i64);
+    }
+    Ok(())
+}
