@@ -61,7 +61,7 @@ impl LongDouble {
     }
 
     /// Decimal digits: rounded to 17 decimals, without zeros at their end, never with an exponent.
-    /// At most 4952 bytes. The number must not be an infinity, which no sum is.
+    /// At most 4934 bytes. The number must not be an infinity, which no sum is.
     pub(super) fn format(self) -> String {
         let bits = self.0.to_bits();
         let mantissa = u128::from(bits as u64);

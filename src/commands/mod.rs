@@ -11,6 +11,7 @@
 //!   family;
 //!   `hello`, `help`, `config`, `command_info`, `docs`, `key_arguments` are the larger handlers;
 //! * `engine` runs batches, `long` the commands of many keys in pieces;
+//! * `glob`, `long_double`, `lcs`, `payload` know patterns, numbers, texts and formats, no store;
 //! * `refusal` has every error text, `context` what a handler works with;
 //! * `state` is what all workers share, `client` what one connection keeps.
 //!
@@ -35,11 +36,15 @@ mod help;
 mod info;
 mod key_arguments;
 mod keys;
+#[cfg_attr(not(test), expect(dead_code, reason = "LCS comes on top of it"))]
+mod lcs;
 mod long;
 mod long_double;
 mod lookup;
 mod moves;
 mod object;
+#[cfg_attr(not(test), expect(dead_code, reason = "DUMP and RESTORE come on top of it"))]
+mod payload;
 mod process;
 mod refusal;
 mod row;
