@@ -36,23 +36,23 @@ mod help;
 mod info;
 mod key_arguments;
 mod keys;
-#[cfg_attr(not(test), expect(dead_code, reason = "LCS comes on top of it"))]
 mod lcs;
 mod long;
 mod long_double;
 mod lookup;
 mod moves;
 mod object;
-#[cfg_attr(not(test), expect(dead_code, reason = "DUMP and RESTORE come on top of it"))]
 mod payload;
 mod process;
 mod refusal;
 mod row;
 mod scan;
+mod serialize;
 mod server;
 mod set;
 mod state;
 mod string;
+mod subsequence;
 mod table;
 #[cfg(test)]
 mod tests;

@@ -2,11 +2,12 @@
 
 use super::row::Row;
 use super::{
-    bits, connection, counter, expire, info, keys, moves, object, scan, server, set, string,
+    bits, connection, counter, expire, info, keys, moves, object, scan, serialize, server, set,
+    string, subsequence,
 };
 
 /// The rows of each family.
-pub(super) static FAMILIES: [&[Row]; 12] = [
+pub(super) static FAMILIES: [&[Row]; 14] = [
     &string::ROWS,
     &counter::ROWS,
     &bits::ROWS,
@@ -15,6 +16,8 @@ pub(super) static FAMILIES: [&[Row]; 12] = [
     &moves::ROWS,
     &scan::ROWS,
     &object::ROWS,
+    &serialize::ROWS,
+    &subsequence::ROWS,
     &keys::ROWS,
     &connection::ROWS,
     &server::ROWS,

@@ -58,8 +58,9 @@ impl<'a, 'l> Append<'a, 'l> {
         let Some(record) = current else {
             return self.put_new();
         };
-        if self.tail.is_empty() {
-            // Nothing to claim: an empty claim would not be exclusive.
+        if self.tail.is_empty() && (record.is_edited() || record.large().is_some()) {
+            // Nothing to claim: an empty claim would not be exclusive. (A value in another form
+            // takes that of an edited one, as in Redis.)
             return Decision::Keep(Ok(record.value().map_or(0, |value| value.len())));
         }
         if let Some((buffer, length)) = record.large().and_then(|large| large.appendable()) {

@@ -75,8 +75,12 @@ fn the_banner_says_version_address_workers_and_allocator() {
         env!("CARGO_PKG_VERSION"),
         server.address
     );
-    let log = server.log();
-    assert!(log.iter().any(|line| line.contains(&expected)), "{log:?}");
+    // The server may answer before what it has logged has been read.
+    let until = Instant::now() + Duration::from_secs(10);
+    while !server.log().iter().any(|line| line.contains(&expected)) {
+        assert!(Instant::now() < until, "{:?}", server.log());
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
 
 #[test]
