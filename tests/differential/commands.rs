@@ -16,22 +16,15 @@ pub(crate) struct Family {
 const FAMILIES: [Family; 9] =
     [BASICS, CONNECTION, STRINGS, RANGES, BITS, EXPIRY, KEYSPACE, INSPECTION, SERIALIZATION];
 
-/// Families that are not compared yet, as the server lacks their commands.
-const LEFT_OUT: [&str; 0] = [];
-
 /// Every row.
 pub(crate) fn all_rows() -> Vec<&'static Row> {
     FAMILIES.iter().flat_map(|family| family.rows).collect()
 }
 
-/// The rows of what the server under test has, or of the families of this list with commas.
-pub(crate) fn compared_rows(list: Option<&str>) -> Vec<&'static Row> {
-    let is_compared = |name: &str| match list {
-        Some(list) => list.split(',').any(|listed| listed == name || listed == "all"),
-        None => !LEFT_OUT.contains(&name),
-    };
-    let families = FAMILIES.iter().filter(|family| is_compared(family.name));
-    families.flat_map(|family| family.rows).collect()
+/// The rows of the families of this list with commas.
+pub(crate) fn rows_of(list: &str) -> Vec<&'static Row> {
+    let is_listed = |family: &&Family| list.split(',').any(|name| name == family.name);
+    FAMILIES.iter().filter(is_listed).flat_map(|family| family.rows).collect()
 }
 
 const fn row(name: &'static str, weight: u32, arguments: &'static [Argument]) -> Row {
@@ -326,6 +319,7 @@ const INSPECTION: Family = Family {
         row("OBJECT IDLETIME", 3, &[Key]),
         row("OBJECT FREQ", 2, &[Key]),
         row("OBJECT REFCOUNT", 3, &[Key]),
+        row("OBJECT HELP", 1, &[]),
         row("OBJECT FOO", 1, &[Key]),
         row("OBJECT", 1, &[]),
         row("MEMORY USAGE", 4, &[Key, Options(&[SAMPLES])]),

@@ -147,8 +147,8 @@ impl Generator {
         }
         let row = self.row();
         if needs_every_key_looked_up(row.name) {
-            let all = std::iter::once(&b"EXISTS"[..]).chain(KEYS);
-            steps.push(Step::Command(all.map(<[u8]>::to_vec).collect()));
+            let scan = [b"SCAN", &b"0"[..], b"COUNT", b"1000"];
+            steps.push(Step::Command(scan.map(<[u8]>::to_vec).to_vec()));
         }
         steps.push(Step::Command(self.command(row)));
     }

@@ -70,7 +70,8 @@ impl Pair {
                 Step::Command(request) => Some(rule_of(request)),
                 Step::Pause => None,
             };
-            let is_alone = matches!(rule, None | Some(Rule::AnyKey | Rule::WholeScan));
+            let is_alone =
+                matches!(rule, None | Some(Rule::AnyKey | Rule::WholeScan | Rule::IdleTime));
             if is_alone || waiting.len() == BATCH {
                 let found = self.batch(&waiting);
                 if let Some(difference) = found {
@@ -80,6 +81,7 @@ impl Pair {
             }
             let difference = match step {
                 Step::Command(request) if rule == Some(Rule::AnyKey) => self.any_key(request),
+                Step::Command(request) if rule == Some(Rule::IdleTime) => self.idle_time(request),
                 Step::Command(request) if rule == Some(Rule::WholeScan) => self.whole_scan(request),
                 Step::Command(request) => {
                     waiting.push(request);
@@ -148,6 +150,19 @@ impl Pair {
             is_restored.then(|| self.scratch.call(&["GETDEL", "scratch"]))
         };
         redis == ours || restored(&redis_payload) == restored(&our_payload)
+    }
+
+    fn idle_time(&mut self, request: &Request) -> Option<Difference> {
+        /// What redis-server answers to OBJECT REFCOUNT for the small integers that it shares.
+        const SHARED: &[u8] = b":2147483647\r\n";
+        let (redis, ours) = self.both(request);
+        let is_shared = |pair: &mut Pair| {
+            let count = [&b"OBJECT"[..], b"REFCOUNT", &request[2]];
+            exchange(&mut pair.redis, &encode(&count), 1) == [SHARED]
+        };
+        let agrees = agree(Rule::IdleTime, &redis, &ours, self.skew)
+            || agree(Rule::AnyInteger, &redis, &ours, self.skew) && is_shared(self);
+        (!agrees).then_some(Difference { at: 0, redis, ours })
     }
 
     fn any_key(&mut self, request: &Request) -> Option<Difference> {

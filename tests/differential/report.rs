@@ -76,16 +76,22 @@ impl Report {
         self.steps.len()
     }
 
-    /// The same for differences that are likely the same: by the command, its subcommand and how
-    /// the replies begin.
+    /// The same for differences that are likely the same: the command, its subcommand, and what
+    /// the replies are.
     pub(crate) fn kind(&self) -> Vec<u8> {
-        let start = |bytes: &[u8], length: usize| bytes[..bytes.len().min(length)].to_vec();
         let mut kind = match self.steps.last() {
             Some(Step::Command(request)) => request[0].to_ascii_uppercase(),
             _ => Vec::new(),
         };
-        kind.extend(start(&self.difference.redis, 12));
-        kind.extend(start(&self.difference.ours, 12));
+        if let (b"OBJECT" | b"MEMORY", Some(Step::Command(request))) =
+            (&kind[..], self.steps.last())
+        {
+            kind = request.iter().take(2).flatten().map(u8::to_ascii_uppercase).collect();
+        }
+        for reply in [&self.difference.redis, &self.difference.ours] {
+            let shown = if reply.first() == Some(&b'-') { 20 } else { 1 };
+            kind.extend(&reply[..reply.len().min(shown)]);
+        }
         kind
     }
 
