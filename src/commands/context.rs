@@ -7,7 +7,7 @@ use super::refusal::Refusal;
 use super::state::ServerState;
 use crate::record::parse_canonical;
 use crate::resp::{Args, LARGE_ARG, ReplyBuffer};
-use crate::store::{Database, NewValue, Session, Value};
+use crate::store::{Database, MAX_LENGTH, NewValue, Session, Value};
 
 /// The surroundings of a command while its batch runs: made once per batch.
 pub(super) struct Context<'e> {
@@ -48,6 +48,11 @@ impl Counts {
 }
 
 impl Context<'_> {
+    /// The bytes that a value may have.
+    pub(super) fn value_limit(&self) -> usize {
+        self.state.config.proto_max_bulk_len_bytes.min(MAX_LENGTH)
+    }
+
     /// Writes an error reply and counts it.
     #[cold]
     pub(super) fn refuse(&mut self, refusal: &Refusal<'_>) {
@@ -93,15 +98,19 @@ pub(super) fn with_bytes<T>(value: Value<'_>, read: impl FnOnce(&[u8]) -> T) -> 
     }
 }
 
+/// The decimal integer of 64 bits that an argument is.
+pub(super) fn integer<'a>(text: &[u8]) -> Result<i64, Refusal<'a>> {
+    parse_canonical(text).ok_or(Refusal::NotAnInteger)
+}
+
 /// The database whose number argument `index` gives.
 pub(super) fn database_number<'a>(
     context: &Context<'_>,
     args: &Args<'a>,
     index: usize,
 ) -> Result<usize, Refusal<'a>> {
-    let wanted = parse_canonical(args.get(index)).ok_or(Refusal::NotAnInteger)?;
-    let wanted =
-        i32::try_from(wanted).map_err(|_| Refusal::NotWithin(i32::MIN.into(), i32::MAX.into()))?;
+    let wanted = i32::try_from(integer(args.get(index))?)
+        .map_err(|_| Refusal::NotWithin(i32::MIN.into(), i32::MAX.into()))?;
     let databases = context.state.keyspace.databases();
     let number = usize::try_from(wanted).ok().filter(|&number| number < databases);
     number.ok_or(Refusal::DatabaseOutOfRange)

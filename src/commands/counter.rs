@@ -1,11 +1,10 @@
 //! Counters: INCR, DECR, INCRBY, DECRBY, INCRBYFLOAT.
 
-use super::context::{Context, with_bytes};
+use super::context::{Context, integer, with_bytes};
 use super::long_double::LongDouble;
 use super::refusal::Refusal;
 use super::row::{Argument, ArgumentKind, Categories, Flags, Handler, Keys, Outcome, Row};
 use super::string::KEY;
-use crate::record::parse_canonical;
 use crate::resp::Args;
 use crate::store::{Change, CounterError, Entry, Key, NewValue, Value};
 use bytes::Bytes;
@@ -63,16 +62,12 @@ pub(super) static ROWS: [Row; 5] = [
 ];
 
 fn incrby<'a>(context: &mut Context<'_>, args: &Args<'a>, key: Key<'a>) -> Outcome<'a> {
-    add(context, key, amount(args)?)
+    add(context, key, integer(args.get(2))?)
 }
 
 fn decrby<'a>(context: &mut Context<'_>, args: &Args<'a>, key: Key<'a>) -> Outcome<'a> {
-    let negated = amount(args)?.checked_neg();
+    let negated = integer(args.get(2))?.checked_neg();
     add(context, key, negated.ok_or(Refusal::DecrementOverflow)?)
-}
-
-fn amount<'a>(args: &Args<'a>) -> Result<i64, Refusal<'a>> {
-    parse_canonical(args.get(2)).ok_or(Refusal::NotAnInteger)
 }
 
 fn add<'a>(context: &mut Context<'_>, key: Key<'a>, amount: i64) -> Outcome<'a> {

@@ -1,7 +1,7 @@
 //! Times to expire, as commands give them.
 
+use super::context::integer;
 use super::refusal::Refusal;
-use crate::record::parse_canonical;
 
 /// How an argument says when a key expires.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -36,7 +36,7 @@ impl Unit {
         now: u64,
         command: &'static str,
     ) -> Result<u64, Refusal<'a>> {
-        let amount = parse_canonical(amount).ok_or(Refusal::NotAnInteger)?;
+        let amount = integer(amount)?;
         let resolved = if amount <= 0 { None } else { self.resolve(amount, now) };
         let resolved = resolved.and_then(|millis| u64::try_from(millis).ok());
         resolved.ok_or(Refusal::ExpireTime(command))

@@ -1,11 +1,10 @@
 //! Deadlines: EXPIRE, PEXPIRE, EXPIREAT, PEXPIREAT, PERSIST, TTL, PTTL, EXPIRETIME, PEXPIRETIME.
 
-use super::context::Context;
+use super::context::{Context, integer};
 use super::deadline::Unit;
 use super::refusal::Refusal;
 use super::row::{Argument, ArgumentKind, Categories, Flags, Handler, Keys, Outcome, Row};
 use super::string::KEY;
-use crate::record::parse_canonical;
 use crate::resp::Args;
 use crate::store::{Change, Key};
 
@@ -187,7 +186,7 @@ fn expire<'a>(
     command: &'static str,
 ) -> Outcome<'a> {
     let conditions = Conditions::parse(args)?;
-    let amount = parse_canonical(args.get(2)).ok_or(Refusal::NotAnInteger)?;
+    let amount = integer(args.get(2))?;
     let now = context.session.now();
     let when = unit.resolve(amount, now).ok_or(Refusal::ExpireTime(command))?;
     let done = context.database.change(&context.session, key, |entry| match entry {

@@ -28,6 +28,7 @@ mod context;
 mod counter;
 mod deadline;
 mod docs;
+mod edit;
 mod engine;
 mod expire;
 mod glob;

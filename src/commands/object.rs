@@ -1,11 +1,10 @@
 //! How a key is kept: OBJECT and MEMORY USAGE.
 
-use super::context::Context;
+use super::context::{Context, integer};
 use super::help;
 use super::refusal::Refusal;
 use super::row::{Argument, ArgumentKind, Categories, Flags, Handler, Keys, Outcome, Row};
 use super::string::KEY;
-use crate::record::parse_canonical;
 use crate::resp::Args;
 use crate::store::{Encoding, Entry};
 
@@ -177,8 +176,7 @@ fn usage<'a>(context: &mut Context<'_>, args: &Args<'a>) -> Outcome<'a> {
         if !args.get(index).eq_ignore_ascii_case(b"samples") || index + 1 == args.len() {
             return Err(Refusal::Syntax);
         }
-        let samples = parse_canonical(args.get(index + 1)).ok_or(Refusal::NotAnInteger)?;
-        if samples < 0 {
+        if integer(args.get(index + 1))? < 0 {
             return Err(Refusal::Syntax);
         }
         index += 2;

@@ -3,12 +3,11 @@
 //! KEYS and a SCAN of a great COUNT go in steps, between which the worker serves its other clients.
 //! Their replies are gathered until their number is known.
 
-use super::context::Context;
+use super::context::{Context, integer};
 use super::glob::{self, Case};
 use super::long::Work;
 use super::refusal::Refusal;
 use super::row::{Argument, ArgumentKind, Categories, Flags, Handler, Outcome, Row};
-use crate::record::parse_canonical;
 use crate::resp::{Args, ReplyBuffer};
 use crate::store::ScanPosition;
 
@@ -147,8 +146,7 @@ fn scan<'a>(_: &mut Context<'_>, args: &Args<'a>) -> Result<Box<dyn Work>, Refus
         match args.get(index).to_ascii_lowercase().as_slice() {
             b"match" => walk.pattern = Some(value.to_vec()).filter(|pattern| pattern != b"*"),
             b"count" => {
-                let count = parse_canonical(value).ok_or(Refusal::NotAnInteger)?;
-                let count = usize::try_from(count).ok().filter(|&count| count > 0);
+                let count = usize::try_from(integer(value)?).ok().filter(|&count| count > 0);
                 walk.left = count.ok_or(Refusal::Syntax)?;
             }
             b"type" => walk.no_type = !value.eq_ignore_ascii_case(b"string"),

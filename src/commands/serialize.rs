@@ -1,11 +1,10 @@
 //! DUMP and RESTORE.
 
-use super::context::{Context, with_bytes};
+use super::context::{Context, integer, with_bytes};
 use super::payload::{self, PayloadError};
 use super::refusal::Refusal;
 use super::row::{Argument, ArgumentKind, Categories, Flags, Handler, Keys, Outcome, Row};
 use super::string::KEY;
-use crate::record::parse_canonical;
 use crate::resp::{Args, LARGE_ARG};
 use crate::store::{Change, Key, MAX_LENGTH, NewValue, Value};
 use bytes::Bytes;
@@ -90,7 +89,7 @@ impl Options {
         let (mut idle, mut frequency) = (false, false);
         let mut index = 4;
         while index < args.len() {
-            let number = || parse_canonical(args.get(index + 1)).ok_or(Refusal::NotAnInteger);
+            let number = || integer(args.get(index + 1));
             let more = index + 1 < args.len();
             match args.get(index).to_ascii_lowercase().as_slice() {
                 b"replace" => options.replace = true,
@@ -126,7 +125,7 @@ fn restore<'a>(context: &mut Context<'_>, args: &Args<'a>, key: Key<'a>) -> Outc
     if !options.replace && context.database.contains(&context.session, key) {
         return Err(BUSY_KEY);
     }
-    let ttl = parse_canonical(args.get(2)).ok_or(Refusal::NotAnInteger)?;
+    let ttl = integer(args.get(2))?;
     let ttl =
         u64::try_from(ttl).map_err(|_| Refusal::Text("ERR Invalid TTL value, must be >= 0"))?;
     let decoded = payload::decode(args.get(3), MAX_LENGTH).map_err(|error| {

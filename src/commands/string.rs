@@ -1,11 +1,11 @@
 //! Strings: GET, MGET, MSET, MSETNX, APPEND, STRLEN, SETRANGE, GETRANGE, SUBSTR.
 
-use super::context::{Context, new_value, with_bytes, write_value};
+use super::context::{Context, integer, new_value, with_bytes, write_value};
+use super::edit::{edit, is_reversed, span};
 use super::refusal::Refusal;
 use super::row::{Argument, ArgumentKind, Categories, Flags, Handler, KeyLoop, Keys, Outcome, Row};
-use crate::record::parse_canonical;
 use crate::resp::{Args, LARGE_ARG};
-use crate::store::{Change, Entry, Key, MAX_LENGTH, NewValue, Value};
+use crate::store::{Change, Key, Value};
 
 /// The argument that nearly every command starts with.
 pub(super) const KEY: Argument = Argument::new("key", ArgumentKind::Key);
@@ -175,7 +175,7 @@ fn write_found(context: &mut Context<'_>, key: Key<'_>) {
 }
 
 fn append<'a>(context: &mut Context<'_>, args: &Args<'a>, key: Key<'a>) -> Outcome<'a> {
-    let limit = context.state.config.proto_max_bulk_len_bytes;
+    let limit = context.value_limit();
     let database = context.database;
     let appended = database.append_within(&context.session, key, args.get(2), limit);
     let length = appended.map_err(|_| Refusal::ValueTooLong)?;
@@ -208,9 +208,8 @@ fn msetnx<'a>(context: &mut Context<'_>, args: &Args<'a>) -> Outcome<'a> {
 }
 
 fn setrange<'a>(context: &mut Context<'_>, args: &Args<'a>, key: Key<'a>) -> Outcome<'a> {
-    let offset = parse_canonical(args.get(2)).ok_or(Refusal::NotAnInteger)?;
-    let offset = u64::try_from(offset).map_err(|_| Refusal::OffsetOutOfRange)?;
-    let limit = context.state.config.proto_max_bulk_len_bytes.min(MAX_LENGTH) as u64;
+    let offset = u64::try_from(integer(args.get(2))?).map_err(|_| Refusal::OffsetOutOfRange)?;
+    let limit = context.value_limit() as u64;
     let part = args.get(3);
     let length = context.database.change(&context.session, key, |entry| {
         let old = entry.map_or(0, |entry| entry.value().len());
@@ -222,29 +221,20 @@ fn setrange<'a>(context: &mut Context<'_>, args: &Args<'a>, key: Key<'a>) -> Out
             return Change::Keep(Err(Refusal::ValueTooLong));
         }
         let (start, end) = (offset as usize, end as usize);
-        let mut value = Vec::new();
-        if let Some(entry) = entry {
-            with_bytes(entry.settled(), |bytes| {
-                value.reserve_exact(end.max(bytes.len()));
-                value.extend_from_slice(bytes);
-            });
-        }
-        value.resize(end.max(value.len()), 0);
-        value[start..end].copy_from_slice(part);
-        let result = Ok(value.len());
-        let deadline = entry.and_then(Entry::deadline);
-        Change::Put { value: NewValue::Edited(value.into()), deadline, result }
+        edit(entry, end, |bytes| {
+            bytes[start..end].copy_from_slice(part);
+            Ok(bytes.len())
+        })
     })?;
     context.out.integer(length as i64);
     Ok(())
 }
 
 fn getrange<'a>(context: &mut Context<'_>, args: &Args<'a>, key: Key<'a>) -> Outcome<'a> {
-    let number = |index| parse_canonical(args.get(index)).ok_or(Refusal::NotAnInteger);
-    let (start, end) = (number(2)?, number(3)?);
+    let (start, end) = (integer(args.get(2))?, integer(args.get(3))?);
     let out = &mut *context.out;
     let found = context.database.get(&context.session, key, |value| {
-        let range = range(start, end, value.len());
+        let range = if is_reversed(start, end) { 0..0 } else { span(start, end, value.len()) };
         match value {
             // A long part of a large value is sent from where it is.
             Value::Large(large) if range.len() >= LARGE_ARG => {
@@ -258,19 +248,4 @@ fn getrange<'a>(context: &mut Context<'_>, args: &Args<'a>, key: Key<'a>) -> Out
         context.out.bulk(b"");
     }
     Ok(())
-}
-
-/// The bytes that GETRANGE's `start` and `end` mean in a value of `length` bytes: both included,
-/// negative ones counted from the end.
-fn range(start: i64, end: i64, length: usize) -> std::ops::Range<usize> {
-    let signed = length as i64;
-    if start < 0 && end < 0 && start > end {
-        return 0..0;
-    }
-    let from_end = |index: i64| if index < 0 { signed.saturating_add(index).max(0) } else { index };
-    let (start, end) = (from_end(start), from_end(end).min(signed - 1));
-    if start > end || length == 0 {
-        return 0..0;
-    }
-    start as usize..end as usize + 1
 }

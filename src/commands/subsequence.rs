@@ -1,11 +1,10 @@
 //! LCS: the longest common subsequence of two values, in steps.
 
-use super::context::{Context, with_bytes};
+use super::context::{Context, integer, with_bytes};
 use super::lcs::{Lcs, LcsError, Wanted};
 use super::long::Work;
 use super::refusal::Refusal;
 use super::row::{Argument, ArgumentKind, Categories, Flags, Handler, Keys, Row};
-use crate::record::parse_canonical;
 use crate::resp::Args;
 use crate::store::Value;
 use bytes::Bytes;
@@ -59,8 +58,7 @@ impl Options {
                 b"withmatchlen" => options.match_lengths = true,
                 b"minmatchlen" if index + 1 < args.len() => {
                     index += 1;
-                    let least = parse_canonical(args.get(index)).ok_or(Refusal::NotAnInteger)?;
-                    options.least = least.max(0);
+                    options.least = integer(args.get(index))?.max(0);
                 }
                 _ => return Err(Refusal::Syntax),
             }

@@ -1,8 +1,9 @@
 //! BITFIELD and BITFIELD_RO: operations on numbers in a value, read from the arguments and run.
 
 use super::field::{Action, Field, Operation, Overflow};
-use super::{checked, edit, integer, limit, read};
-use crate::commands::context::Context;
+use super::{checked, read};
+use crate::commands::context::{Context, integer};
+use crate::commands::edit::edit;
 use crate::commands::refusal::Refusal;
 use crate::commands::row::{Argument, ArgumentKind, Outcome};
 use crate::record::parse_canonical;
@@ -61,7 +62,7 @@ pub(super) fn bitfield<'a>(
     let Some(end) = writes.map(|operation| operation.field.end()).max() else {
         return answer_reads(context, &operations, key);
     };
-    if end > limit(context) {
+    if end > context.value_limit() {
         // Redis would let the last field reach over the limit by some bytes.
         return Err(Refusal::BitOffset);
     }

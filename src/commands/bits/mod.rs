@@ -9,13 +9,14 @@ mod range;
 
 use std::ops::Range;
 
-use super::context::{Context, with_bytes};
+use super::context::{Context, integer, with_bytes};
+use super::edit::{edit, is_reversed, span};
 use super::refusal::Refusal;
 use super::row::{Argument, ArgumentKind, Categories, Flags, Handler, Keys, Outcome, Row};
 use super::string::KEY;
 use crate::record::parse_canonical;
 use crate::resp::Args;
-use crate::store::{Change, Encoding, Entry, Key, MAX_LENGTH, NewValue};
+use crate::store::{Change, Encoding, Entry, Key, NewValue};
 use range::{Combination, Combined};
 
 const BITMAP: Row = Row { group: "bitmap", categories: Categories::BITMAP, ..Row::BASE };
@@ -189,22 +190,6 @@ fn setbit<'a>(context: &mut Context<'_>, args: &Args<'a>, key: Key<'a>) -> Outco
     Ok(())
 }
 
-/// A change of the bytes of a key, of which there are at least `length` with zeros at the end. It
-/// keeps its deadline.
-fn edit<'v, R>(
-    entry: Option<Entry<'_>>,
-    length: usize,
-    edit: impl FnOnce(&mut [u8]) -> R,
-) -> Change<'v, R> {
-    let mut bytes = match entry {
-        Some(entry) => with_bytes(entry.settled(), |bytes| range::grown(bytes, length)),
-        None => vec![0; length],
-    };
-    let result = edit(&mut bytes);
-    let deadline = entry.and_then(Entry::deadline);
-    Change::Put { value: NewValue::Edited(bytes.into()), deadline, result }
-}
-
 /// Calls `read` with the bytes of a key that is present.
 fn read<T>(context: &mut Context<'_>, key: Key<'_>, read: impl FnOnce(&[u8]) -> T) -> Option<T> {
     let result = context.database.get(&context.session, key, |value| with_bytes(value, read));
@@ -219,18 +204,13 @@ fn getbit<'a>(context: &mut Context<'_>, args: &Args<'a>, key: Key<'a>) -> Outco
     Ok(())
 }
 
-/// The bytes a value may have: a bit beyond them can be neither set nor asked for.
-fn limit(context: &Context<'_>) -> usize {
-    context.state.config.proto_max_bulk_len_bytes.min(MAX_LENGTH)
-}
-
 /// The number of a bit.
 fn offset<'a>(context: &Context<'_>, text: &[u8]) -> Result<usize, Refusal<'a>> {
     parse_canonical(text).and_then(|offset| checked(context, offset)).ok_or(Refusal::BitOffset)
 }
 
 fn checked(context: &Context<'_>, offset: i64) -> Option<usize> {
-    usize::try_from(offset).ok().filter(|offset| offset / 8 < limit(context))
+    usize::try_from(offset).ok().filter(|offset| offset / 8 < context.value_limit())
 }
 
 /// What the numbers of a range count.
@@ -252,22 +232,13 @@ impl Unit {
     /// The bits from number `start` to number `end` of a value, both included; a negative number
     /// counts from the end.
     fn bits(self, start: i64, end: i64, bytes: &[u8]) -> Range<usize> {
-        let width: i64 = match self {
+        let width = match self {
             Unit::Byte => 8,
             Unit::Bit => 1,
         };
-        let total = bytes.len() as i64 * 8 / width;
-        let place = |number: i64| if number < 0 { (number + total).max(0) } else { number };
-        let (start, end) = (place(start), place(end).min(total - 1));
-        if start > end {
-            return 0..0;
-        }
-        (start * width) as usize..((end + 1) * width) as usize
+        let span = span(start, end, bytes.len() * 8 / width);
+        span.start * width..span.end * width
     }
-}
-
-fn integer<'a>(text: &[u8]) -> Result<i64, Refusal<'a>> {
-    parse_canonical(text).ok_or(Refusal::NotAnInteger)
 }
 
 fn bitcount<'a>(context: &mut Context<'_>, args: &Args<'a>, key: Key<'a>) -> Outcome<'a> {
@@ -284,7 +255,7 @@ fn count_ones<'a>(args: &Args<'a>, bytes: &[u8]) -> Result<u64, Refusal<'a>> {
         _ => return Err(Refusal::Syntax),
     }
     let (start, end) = (integer(args.get(2))?, integer(args.get(3))?);
-    if start < 0 && end < 0 && start > end {
+    if is_reversed(start, end) {
         return Ok(0);
     }
     let unit = if args.len() == 5 { Unit::parse(args.get(4))? } else { Unit::Byte };

@@ -180,19 +180,9 @@ const fn mask(offset: usize) -> u8 {
     0x80 >> (offset % 8)
 }
 
-/// A copy of `bytes`, with zeros up to `length` if they are fewer.
-pub(super) fn grown(bytes: &[u8], length: usize) -> Vec<u8> {
-    if length <= bytes.len() {
-        return bytes.to_vec();
-    }
-    // Zeros fresh from the system cost nothing until they are read.
-    let mut copy = vec![0; length];
-    copy[..bytes.len()].copy_from_slice(bytes);
-    copy
-}
-
 #[cfg(test)]
 mod tests {
+    use crate::commands::edit::grown;
     use proptest::collection::vec;
     use proptest::prelude::*;
 
