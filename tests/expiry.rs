@@ -211,3 +211,29 @@ fn nobody_sees_a_key_after_somebody_saw_it_gone() {
         }
     });
 }
+
+#[test]
+fn whatever_reads_or_writes_a_key_uses_it() {
+    type Operation = fn(&Keyspace, &Session<'_>);
+    let operations: [Operation; 6] = [
+        |k, s| _ = k.database(0).get(s, k.key(b"k"), |_| ()),
+        |k, s| k.database(0).set(s, k.key(b"k"), NewValue::Copy(b"other")),
+        |k, s| _ = k.database(0).set_if_absent(s, k.key(b"k"), NewValue::Copy(b"other")),
+        |k, s| _ = k.database(0).add(s, k.key(b"k"), 1),
+        |k, s| _ = k.database(0).append(s, k.key(b"k"), b"1"),
+        |k, s| _ = k.database(0).touch(s, k.key(b"k")),
+    ];
+    for operation in operations {
+        let keyspace = keyspace(0, 8);
+        let local = keyspace.join();
+        set(&keyspace, &local.pin(), b"k", None);
+        keyspace.clock().advance(7_000);
+        let session = local.pin();
+        let used = || {
+            keyspace.database(0).peek(&session, keyspace.key(b"k"), |entry| entry.used_seconds())
+        };
+        assert_eq!(used(), Some(START / 1000), "a look is no use");
+        operation(&keyspace, &session);
+        assert_eq!(used(), Some(START / 1000 + 7));
+    }
+}

@@ -78,7 +78,7 @@ struct Walk {
     pattern: Option<Vec<u8>>,
     /// Whether the keys of the type asked for are none of ours: all values are strings.
     no_type: bool,
-    /// The keys found, encoded.
+    /// The keys found, encoded: each step's in a piece of its own, so that none is ever moved.
     found: ReplyBuffer,
     count: usize,
     /// Whether the reply tells where to go on (SCAN).
@@ -88,16 +88,17 @@ struct Walk {
 impl Work for Walk {
     fn step(&mut self, context: &mut Context<'_>) -> bool {
         let (database, session) = (context.database, &context.session);
-        let mut looked = 0;
+        let (mut looked, mut keys) = (0, ReplyBuffer::new());
         let next = database.scan(session, self.position, self.left.min(STEP_KEYS), |key, _| {
             looked += 1;
             let pattern = self.pattern.as_deref();
             let wanted = pattern.is_none_or(|p| glob::matches(p, key, Case::Sensitive));
             if wanted && !self.no_type {
-                self.found.bulk(key);
+                keys.bulk(key);
                 self.count += 1;
             }
         });
+        self.found.append(keys);
         self.position = next.unwrap_or_default();
         self.left = self.left.saturating_sub(looked.max(1));
         if next.is_some() && self.left > 0 {
@@ -108,9 +109,7 @@ impl Work for Walk {
             context.out.bulk(self.position.cursor().to_string().as_bytes());
         }
         context.out.array(self.count);
-        for chunk in self.found.chunks() {
-            context.out.raw(chunk);
-        }
+        context.out.append(std::mem::take(&mut self.found));
         true
     }
 }

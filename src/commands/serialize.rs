@@ -76,17 +76,20 @@ fn dump<'a>(context: &mut Context<'_>, _: &Args<'a>, key: Key<'a>) -> Outcome<'a
     Ok(())
 }
 
-/// The options of RESTORE. What IDLETIME and FREQ say is checked and not kept.
+/// The options of RESTORE. What FREQ says is checked and not kept, as in Redis without an LFU
+/// policy.
 #[derive(Clone, Copy, Default)]
 struct Options {
     replace: bool,
     absolute: bool,
+    /// Seconds since the key was last used.
+    idle: Option<u64>,
 }
 
 impl Options {
     fn parse<'a>(args: &Args<'a>) -> Result<Options, Refusal<'a>> {
         let mut options = Options::default();
-        let (mut idle, mut frequency) = (false, false);
+        let mut frequency = false;
         let mut index = 4;
         while index < args.len() {
             let number = || integer(args.get(index + 1));
@@ -95,13 +98,14 @@ impl Options {
                 b"replace" => options.replace = true,
                 b"absttl" => options.absolute = true,
                 b"idletime" if more && !frequency => {
-                    if number()? < 0 {
-                        return Err(Refusal::Text("ERR Invalid IDLETIME value, must be >= 0"));
-                    }
-                    idle = true;
+                    let idle = u64::try_from(number()?);
+                    options.idle =
+                        Some(idle.map_err(|_| {
+                            Refusal::Text("ERR Invalid IDLETIME value, must be >= 0")
+                        })?);
                     index += 1;
                 }
-                b"freq" if more && !idle => {
+                b"freq" if more && options.idle.is_none() => {
                     if !(0..=255).contains(&number()?) {
                         return Err(Refusal::Text(
                             "ERR Invalid FREQ value, must be >= 0 and <= 255",
@@ -158,6 +162,10 @@ fn restore<'a>(context: &mut Context<'_>, args: &Args<'a>, key: Key<'a>) -> Outc
     });
     if !done {
         return Err(BUSY_KEY);
+    }
+    if let Some(idle) = options.idle {
+        let used = context.session.seconds().saturating_sub(idle);
+        context.database.touch_at(&context.session, key, used);
     }
     context.out.ok();
     Ok(())

@@ -5,7 +5,7 @@ use super::deadline::Unit;
 use super::refusal::Refusal;
 use super::row::{Argument, ArgumentKind, Categories, Flags, Handler, Keys, Outcome, Row};
 use super::string::{KEY, VALUE};
-use crate::resp::{Args, ReplyBuffer};
+use crate::resp::Args;
 use crate::store::{Change, Entry, Key};
 
 const STRING: Row = Row { group: "string", categories: Categories::STRING, ..Row::BASE };
@@ -176,7 +176,7 @@ impl Options {
         let mut options = Options::default();
         let mut index = from;
         while index < args.len() {
-            let unit = match args.get(index).to_ascii_lowercase().as_slice() {
+            let expiration = match args.get(index).to_ascii_lowercase().as_slice() {
                 b"nx" if is_set && !options.xx => {
                     options.nx = true;
                     None
@@ -197,7 +197,7 @@ impl Options {
                 b"pxat" => Some(Expiration::At(Unit::PXAT, index + 1)),
                 _ => return Err(Refusal::Syntax),
             };
-            if let Some(expiration) = unit {
+            if let Some(expiration) = expiration {
                 if !options.expiration.gives_way_to(expiration) {
                     return Err(Refusal::Syntax);
                 }
@@ -216,11 +216,11 @@ impl Options {
 }
 
 impl Expiration {
+    /// Whether `next` may follow: the same once more, or anything after nothing.
     fn gives_way_to(self, next: Expiration) -> bool {
         match (self, next) {
-            (Expiration::Unsaid, _) => true,
             (Expiration::At(one, _), Expiration::At(other, _)) => one == other,
-            (one, other) => one == other,
+            (one, other) => one == Expiration::Unsaid || one == other,
         }
     }
 
@@ -250,36 +250,44 @@ fn set<'a>(context: &mut Context<'_>, args: &Args<'a>, key: Key<'a>) -> Outcome<
     let options = Options::parse(args, 3, true)?;
     let deadline = options.expiration.deadline(context, args, "set")?;
     let keep = options.expiration == Expiration::Keep;
-    let (out, session) = (&mut *context.out, &context.session);
-    let start = out.mark();
-    let done = context.database.change(session, key, |entry| {
-        if options.get {
-            // A later look starts the reply anew.
-            out.rewind(start);
-            write_entry(out, entry);
-        }
+    let decide = |entry: Option<Entry<'_>>| {
         if options.nx && entry.is_some() || options.xx && entry.is_none() {
-            return Change::Keep((false, entry.is_some()));
+            return Change::Keep(false);
         }
         let kept = entry.and_then(Entry::deadline).filter(|_| keep);
-        let result = (true, entry.is_some());
-        Change::Put { value: new_value(args, 2), deadline: deadline.or(kept), result }
-    });
-    match (options.get, done) {
-        (true, (_, found)) => context.counts.look_up(found),
-        (false, (true, _)) => context.out.ok(),
-        (false, (false, _)) => context.out.null(),
+        Change::Put { value: new_value(args, 2), deadline: deadline.or(kept), result: true }
+    };
+    if options.get {
+        get_and_change(context, key, decide);
+    } else if context.database.change(&context.session, key, decide) {
+        context.out.ok();
+    } else {
+        context.out.null();
     }
     Ok(())
 }
 
-/// Writes what a key holds, or null.
-fn write_entry(out: &mut ReplyBuffer, entry: Option<Entry<'_>>) {
-    match entry {
-        // A value that is about to go: no INCR may come between the reply and the change.
-        Some(entry) => write_value(out, &entry.settled()),
-        None => out.null(),
-    }
+/// Changes a key and replies with what it held, or null.
+fn get_and_change<'g, 'v, R>(
+    context: &'g mut Context<'_>,
+    key: Key<'_>,
+    mut decide: impl FnMut(Option<Entry<'g>>) -> Change<'v, R>,
+) {
+    let Context { database, session, out, counts, .. } = context;
+    let start = out.mark();
+    let mut found = false;
+    database.change(session, key, |entry| {
+        // A later look starts the reply anew.
+        out.rewind(start);
+        found = entry.is_some();
+        match entry {
+            // A value that is about to go: no INCR may come between the reply and the change.
+            Some(entry) => write_value(out, &entry.settled()),
+            None => out.null(),
+        }
+        decide(entry)
+    });
+    counts.look_up(found);
 }
 
 fn setnx<'a>(context: &mut Context<'_>, args: &Args<'a>, key: Key<'a>) -> Outcome<'a> {
@@ -306,62 +314,39 @@ fn setex<'a>(
     Ok(())
 }
 
-/// Writes a key's value and then changes the key: the reply is what the change replaced.
-fn get_and_change<'a>(
-    context: &mut Context<'_>,
-    key: Key<'a>,
-    mut decide: impl FnMut(Option<Entry<'_>>) -> Option<Option<crate::store::NewValue<'a>>>,
-) -> Outcome<'a> {
-    let out = &mut *context.out;
-    let start = out.mark();
-    let found = context.database.change(&context.session, key, |entry| {
-        out.rewind(start);
-        write_entry(out, entry);
-        let result = entry.is_some();
-        match decide(entry) {
-            None => Change::Keep(result),
-            Some(None) => Change::Remove(result),
-            Some(Some(value)) => Change::Put { value, deadline: None, result },
-        }
+fn getset<'a>(context: &mut Context<'_>, args: &Args<'a>, key: Key<'a>) -> Outcome<'a> {
+    get_and_change(context, key, |_| Change::Put {
+        value: new_value(args, 2),
+        deadline: None,
+        result: (),
     });
-    context.counts.look_up(found);
     Ok(())
 }
 
-fn getset<'a>(context: &mut Context<'_>, args: &Args<'a>, key: Key<'a>) -> Outcome<'a> {
-    get_and_change(context, key, |_| Some(Some(new_value(args, 2))))
-}
-
 fn getdel<'a>(context: &mut Context<'_>, _: &Args<'a>, key: Key<'a>) -> Outcome<'a> {
-    get_and_change(context, key, |entry| entry.map(|_| None))
+    get_and_change(context, key, |_| Change::Remove(()));
+    Ok(())
 }
 
 fn getex<'a>(context: &mut Context<'_>, args: &Args<'a>, key: Key<'a>) -> Outcome<'a> {
     let options = Options::parse(args, 2, false)?;
-    if !context.database.contains(&context.session, key) {
+    if !context.database.touch(&context.session, key) {
         context.counts.look_up(false);
         context.out.null();
         return Ok(());
     }
     let deadline = options.expiration.deadline(context, args, "getex")?;
-    let (out, session) = (&mut *context.out, &context.session);
-    let start = out.mark();
-    let found = context.database.change(session, key, |entry| {
-        out.rewind(start);
-        write_entry(out, entry);
-        let Some(entry) = entry else {
-            return Change::Keep(false);
-        };
-        match (options.expiration, deadline) {
-            (_, Some(deadline)) if deadline <= session.now() => Change::Remove(true),
-            (_, Some(_)) => Change::Put { value: entry.same(), deadline, result: true },
-            (Expiration::Persist, None) if entry.deadline().is_some() => {
-                Change::Put { value: entry.same(), deadline: None, result: true }
-            }
-            _ => Change::Keep(true),
+    let now = if deadline.is_some() { context.session.now() } else { 0 };
+    get_and_change(context, key, |entry| match (entry, deadline) {
+        (None, _) => Change::Keep(()),
+        (_, Some(deadline)) if deadline <= now => Change::Remove(()),
+        (Some(entry), Some(_)) => Change::Put { value: entry.same(), deadline, result: () },
+        (Some(entry), None)
+            if options.expiration == Expiration::Persist && entry.deadline().is_some() =>
+        {
+            Change::Put { value: entry.same(), deadline: None, result: () }
         }
+        (Some(_), None) => Change::Keep(()),
     });
-    context.database.touch(&context.session, key);
-    context.counts.look_up(found);
     Ok(())
 }

@@ -51,6 +51,10 @@ struct Flags {
     #[arg(long, value_name = "SECONDS", value_parser = idle_seconds())]
     client_timeout: Option<u64>,
 
+    /// Share of a worker's time for keys past their deadline, 1 to 10 [default: 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10))]
+    active_expire_effort: Option<u32>,
+
     /// Number of databases [default: 16]
     #[arg(long, value_name = "N", value_parser = counted(1, DATABASES_MAX))]
     databases: Option<usize>,
@@ -114,6 +118,7 @@ impl Flags {
         put(&mut config.max_clients, self.maxclients);
         put(&mut config.log_level, self.loglevel);
         put(&mut config.client_timeout_seconds, self.client_timeout);
+        put(&mut config.active_expire_effort, self.active_expire_effort);
         put(&mut config.databases, self.databases);
         put(&mut config.proto_max_bulk_len_bytes, self.proto_max_bulk_len);
         put(&mut config.client_query_buffer_limit_bytes, self.client_query_buffer_limit);
@@ -177,6 +182,7 @@ mod tests {
             "--loglevel=warning",
             "--client-timeout=9",
             "--databases=2",
+            "--active-expire-effort=4",
             "--proto-max-bulk-len=2mb",
             "--client-query-buffer-limit=3mb",
         ]);
@@ -186,7 +192,7 @@ mod tests {
             max_clients: 50,
             log_level: LogLevel::Warning,
             client_timeout_seconds: 9,
-            active_expire_effort: 1,
+            active_expire_effort: 4,
             databases: 2,
             proto_max_bulk_len_bytes: 2 << 20,
             client_query_buffer_limit_bytes: 3 << 20,

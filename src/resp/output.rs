@@ -97,9 +97,17 @@ impl ReplyBuffer {
         self.parts_left -= self.parts.drain(mark.parts..).map(|p| p.bytes.len()).sum::<usize>();
     }
 
-    /// Appends a buffer of encoded bytes without copying it.
-    pub fn raw_large(&mut self, bytes: Bytes) {
-        self.splice(bytes);
+    /// Appends the replies gathered in another buffer, without copying them.
+    pub fn append(&mut self, other: ReplyBuffer) {
+        debug_assert!(other.written == 0 && other.written_parts == 0, "part of it was written");
+        let bytes = Bytes::from(other.bytes);
+        let mut start = 0;
+        for part in other.parts {
+            self.splice(bytes.slice(start..part.position));
+            self.splice(part.bytes);
+            start = part.position;
+        }
+        self.splice(bytes.slice(start..));
     }
 
     /// Appends a buffer without copying it.

@@ -4,6 +4,8 @@ mod bounds;
 mod connection;
 mod properties;
 
+use bytes::Bytes;
+
 use self::connection::decode_all;
 use super::{Batch, Decoded, Decoder, Limits, ProtocolError, ReplyBuffer};
 
@@ -252,4 +254,31 @@ fn error_replies_are_those_of_redis() {
         error.reply(&mut out);
         assert_eq!(out.is_single(), Some(text));
     }
+}
+
+#[test]
+fn gathered_replies_keep_their_order_and_their_large_values() {
+    let mut gathered = ReplyBuffer::new();
+    for number in 0..3 {
+        let mut step = ReplyBuffer::new();
+        step.integer(number);
+        step.bulk_large(Bytes::from_static(b"large"));
+        step.integer(number);
+        gathered.append(step);
+    }
+    let mut out = ReplyBuffer::new();
+    out.array(9);
+    out.append(gathered);
+    out.ok();
+    let text = b":0\r\n$5\r\nlarge\r\n:0\r\n:1\r\n$5\r\nlarge\r\n:1\r\n:2\r\n$5\r\nlarge\r\n:2\r\n";
+    let expected = [b"*9\r\n".as_slice(), text, b"+OK\r\n"].concat();
+    assert_eq!(out.len(), expected.len());
+    let mut sent = Vec::new();
+    while !out.is_empty() {
+        let chunk = out.chunks().next().expect("not empty");
+        let count = chunk.len().min(3);
+        sent.extend_from_slice(&chunk[..count]);
+        out.advance(count);
+    }
+    assert_eq!(sent, expected);
 }

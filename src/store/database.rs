@@ -126,7 +126,12 @@ impl<'s> Database<'s> {
 
     /// Marks a key as used now. True if it is present.
     pub fn touch(&self, session: &Session<'_>, key: Key<'_>) -> bool {
-        self.find(session, key).inspect(|record| record.touch(session.seconds())).is_some()
+        self.touch_at(session, key, session.seconds())
+    }
+
+    /// Marks a key as last used at a Unix time in seconds. True if it is present.
+    pub fn touch_at(&self, session: &Session<'_>, key: Key<'_>, seconds: u64) -> bool {
+        self.find(session, key).inspect(|record| record.touch(seconds)).is_some()
     }
 
     /// Number of keys (see [`Table::len`] for what it promises under change). A key past its
@@ -169,10 +174,7 @@ impl<'s> Database<'s> {
         session: &'g Session<'_>,
         key: Key<'_>,
         mut decide: impl FnMut(Option<Entry<'g>>) -> Change<'v, R>,
-    ) -> R
-    where
-        'g: 'v,
-    {
+    ) -> R {
         self.update(session, key, |current| match decide(current.map(Entry::new)) {
             Change::Keep(result) => Decision::Keep(result),
             Change::Put { value, deadline, result } => {
@@ -195,12 +197,15 @@ impl<'s> Database<'s> {
         let mut over = false;
         let result = self.obtain(session).update(key, &session.guard, |current| {
             over = current.is_some_and(|record| record.has_deadline() && session.is_over(record));
-            if !over {
-                return decide(current);
-            }
-            match decide(None) {
-                Decision::Keep(result) => Decision::Remove(session.version(), result),
-                decision => decision,
+            match decide(current.filter(|_| !over)) {
+                Decision::Keep(result) if over => Decision::Remove(session.version(), result),
+                decision => {
+                    // What is replaced takes its time along; what stays is used now.
+                    if let (Decision::Keep(_), Some(record)) = (&decision, current) {
+                        record.touch(session.seconds());
+                    }
+                    decision
+                }
             }
         });
         session.count_expired(over);

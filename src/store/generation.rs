@@ -49,12 +49,14 @@ impl Generations {
     /// Exchanges two databases at one instant.
     pub(super) fn swap(&self, one: usize, other: usize, guard: &Guard<'_>) {
         loop {
+            // Acquire: as in `slot`.
             let old = self.order.load(Ordering::Acquire);
             // SAFETY: as in `slot`.
             let mut order = unsafe { &*old }.clone();
             order.swap(one, other);
             let new = Box::into_raw(Box::new(order));
-            // Release: whoever loads the pointer sees the order whole.
+            // Release: whoever loads the pointer sees the order whole. Relaxed: the loser reads it
+            // again.
             let (release, relaxed) = (Ordering::Release, Ordering::Relaxed);
             if self.order.compare_exchange(old, new, release, relaxed).is_ok() {
                 let old = Replaced(old);
