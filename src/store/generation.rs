@@ -15,7 +15,7 @@ use std::ptr::null_mut;
 /// The databases.
 pub(super) struct Generations {
     /// Which slot each database has; replaced as a whole by SWAPDB.
-    order: AtomicPtr<Vec<usize>>,
+    order: AtomicPtr<Order>,
     slots: Box<[AtomicPtr<Table>]>,
     options: TableOptions,
     collector: Collector,
@@ -25,7 +25,7 @@ pub(super) struct Generations {
 impl Generations {
     pub(super) fn new(count: usize, options: TableOptions, collector: Collector) -> Self {
         let slots = (0..count).map(|_| AtomicPtr::new(null_mut())).collect();
-        let order = AtomicPtr::new(Box::into_raw(Box::new((0..count).collect())));
+        let order = AtomicPtr::new(Order::boxed((0..count).collect()));
         Self { order, slots, options, collector, reaper: Reaper::new() }
     }
 
@@ -43,7 +43,7 @@ impl Generations {
         // Acquire, with the release in `swap`: the order is whole.
         let order = self.order.load(Ordering::Acquire);
         // SAFETY: loaded under the pin; replaced orders are freed after a grace period.
-        &self.slots[unsafe { &*order }[index]]
+        &self.slots[unsafe { &*order }.slots()[index]]
     }
 
     /// Exchanges two databases at one instant.
@@ -52,20 +52,30 @@ impl Generations {
             // Acquire: as in `slot`.
             let old = self.order.load(Ordering::Acquire);
             // SAFETY: as in `slot`.
-            let mut order = unsafe { &*old }.clone();
-            order.swap(one, other);
-            let new = Box::into_raw(Box::new(order));
+            let mut slots = unsafe { &*old }.slots().to_vec();
+            slots.swap(one, other);
+            let new = Order::boxed(slots);
             // Release: whoever loads the pointer sees the order whole. Relaxed: the loser reads it
             // again.
-            let (release, relaxed) = (Ordering::Release, Ordering::Relaxed);
-            if self.order.compare_exchange(old, new, release, relaxed).is_ok() {
-                let old = Replaced(old);
-                // SAFETY: unlinked by the exchange that this thread has won, so retired once.
-                unsafe { guard.defer(0, move || old.free()) };
-                return;
+            let release = planted::ordering(Ordering::Release, Planted::RelaxedSwap);
+            let won = if planted::is(Planted::SwapNotExclusive) {
+                self.order.store(new, release);
+                true
+            } else {
+                self.order.compare_exchange(old, new, release, Ordering::Relaxed).is_ok()
+            };
+            if !won {
+                // Made above and never shared.
+                Replaced(new).free();
+                continue;
             }
-            // SAFETY: made above and never shared.
-            drop(unsafe { Box::from_raw(new) });
+            let old = Replaced(old);
+            if planted::is(Planted::SwapWithoutGrace) {
+                return old.free();
+            }
+            // SAFETY: unlinked by the exchange that this thread has won, so retired once.
+            unsafe { guard.defer(0, move || old.free()) };
+            return;
         }
     }
 
@@ -135,9 +145,7 @@ impl Drop for Generations {
             return;
         }
         // Relaxed: nobody else is left.
-        let order = self.order.load(Ordering::Relaxed);
-        // SAFETY: made by Box::into_raw, and nobody else is left.
-        drop(unsafe { Box::from_raw(order) });
+        Replaced(self.order.load(Ordering::Relaxed)).free();
         for slot in &self.slots {
             // Relaxed: as above.
             let table = slot.load(Ordering::Relaxed);
@@ -149,16 +157,67 @@ impl Drop for Generations {
     }
 }
 
-/// An order of databases that nobody can reach any more.
-struct Replaced(*mut Vec<usize>);
+/// Which slot each database has. Never changes; SWAPDB makes another.
+struct Order {
+    slots: Vec<usize>,
+    /// Model checkers only: a freed order is poisoned and kept, so that touching it is caught.
+    #[cfg(any(loom, shuttle))]
+    freed: crate::sync::AtomicBool,
+    /// Loom only: fails if the order is found without having been published.
+    #[cfg(loom)]
+    made: crate::sync::WatchedCell<()>,
+}
 
-// SAFETY: a vector is Send; the pointer is the only one left.
+impl Order {
+    /// To be published, and freed by [`Replaced::free`].
+    fn boxed(slots: Vec<usize>) -> *mut Self {
+        #[cfg(any(loom, shuttle))]
+        crate::sync::graveyard::born();
+        Box::into_raw(Box::new(Self {
+            slots,
+            #[cfg(any(loom, shuttle))]
+            freed: crate::sync::AtomicBool::new(false),
+            #[cfg(loom)]
+            made: {
+                let made = crate::sync::WatchedCell::new(());
+                made.with_mut(|_| ());
+                made
+            },
+        }))
+    }
+
+    #[inline]
+    fn slots(&self) -> &[usize] {
+        #[cfg(any(loom, shuttle))]
+        assert!(
+            !self.freed.load(crate::sync::Ordering::SeqCst),
+            "use after free: an order was touched after its grace period"
+        );
+        #[cfg(loom)]
+        self.made.with(|_| ());
+        &self.slots
+    }
+}
+
+/// An order that nobody can reach any more.
+struct Replaced(*mut Order);
+
+// SAFETY: an order is Send; the pointer is the only one left.
 unsafe impl Send for Replaced {}
 
 impl Replaced {
+    /// Frees it. A model only poisons it.
     fn free(self) {
-        // SAFETY: made by Box::into_raw, unreachable, and taken once.
-        drop(unsafe { Box::from_raw(self.0) });
+        // SAFETY: made by `Order::boxed`, unreachable, and taken once.
+        let order = unsafe { Box::from_raw(self.0) };
+        #[cfg(any(loom, shuttle))]
+        {
+            let freed = order.freed.swap(true, crate::sync::Ordering::SeqCst);
+            assert!(!freed, "an order was freed twice");
+            crate::sync::graveyard::bury(move || drop(order));
+        }
+        #[cfg(not(any(loom, shuttle)))]
+        drop(order);
     }
 }
 

@@ -50,6 +50,14 @@ pub enum Planted {
     CounterNotExclusive,
     /// A key past its deadline is removed without another look at it.
     ExpireWithoutLook,
+    /// A walk over a migrating segment looks at the next array before this one.
+    WalkNextFirst,
+    /// SWAPDB frees the old order at once.
+    SwapWithoutGrace,
+    /// SWAPDB puts the new order in place by a store.
+    SwapNotExclusive,
+    /// SWAPDB does not release the new order.
+    RelaxedSwap,
     /// FLUSH frees the old generation at once.
     FlushWithoutGrace,
     /// FLUSH takes the generation by a load and a store.

@@ -16,6 +16,7 @@ use super::array::{Array, LINE};
 use super::slot::Word;
 use crate::record::RecordRef;
 use crate::sync::epoch::Guard;
+use crate::sync::planted::{self, Planted};
 use crate::sync::prefetch_read;
 
 /// Boundaries between ranges are multiples of this many hashes, so that a cursor needs 48 bits,
@@ -101,6 +102,14 @@ impl Table {
             return;
         };
         let mut walk = Walk { table: self, from, last, which, out };
+        if planted::is(Planted::WalkNextFirst) {
+            // SAFETY: reached under the pin 'g.
+            if let Some(migration) = unsafe { array.migration() } {
+                // SAFETY: as above.
+                walk.array(unsafe { migration.target() });
+            }
+            return walk.array(array);
+        }
         walk.array(array);
         // SAFETY: the arrays were reached under the pin 'g, here and below.
         if unsafe { array.migration() }.is_none() {

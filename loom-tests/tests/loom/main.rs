@@ -16,3 +16,5 @@ mod flush;
 mod inserts;
 mod readers;
 mod support;
+mod swaps;
+mod walks;

@@ -97,9 +97,14 @@ pub(crate) const TWIN: Key<'static> = key(b"t", 32, 1);
 
 /// A keyspace of one database whose table has one segment of `slots` slots.
 pub(crate) fn keyspace(slots: usize) -> Arc<Keyspace> {
+    databases(1, slots)
+}
+
+/// The same with several databases.
+pub(crate) fn databases(databases: usize, slots: usize) -> Arc<Keyspace> {
     let table = TableOptions { segment_bits: 0, first_slots: slots };
     let clock = ClockSource::Manual(NOW);
-    Arc::new(Keyspace::new(KeyspaceOptions { databases: 1, hash_seed: Some([1, 2]), table, clock }))
+    Arc::new(Keyspace::new(KeyspaceOptions { databases, hash_seed: Some([1, 2]), table, clock }))
 }
 
 /// A keyspace of four slots with key `k` in the last one, in the middle of growing: the first two
