@@ -1,21 +1,31 @@
 //! Active expiry: keys that nobody asks for go too when their deadline has passed.
 //!
-//! Each worker has a [`Sweeper`] that walks the slots with deadlines in the order of their hashes,
-//! from a place of its own, in slices of a fraction of a millisecond. As in Redis
-//! (`active-expire-effort`), a slice that finds few expired keys ends early and the next one comes
-//! with the next tick; one that finds many uses its time up and the next one comes soon, so that
-//! the sweep takes a quarter of the worker's time at most.
+//! All workers walk one ring of hashes together: a step claims the next range by moving the
+//! database's cursor past it, so no two of them look at the same slots. A worker's slice lasts a
+//! fraction of a millisecond. As in Redis (`active-expire-effort`), a slice that finds few expired
+//! keys ends early and the next one comes with the next tick; while it finds many, slices follow
+//! one another, with requests in between, so that they take a fixed share of the worker's time.
 //!
 //! A sweeper removes a key as a reader does that finds it past its deadline: by
-//! `Database::expire`, which looks at the key again. It needs no rules of its own.
+//! `Database::expire`, which looks at the key again. It needs no rules of its own. The cursor is
+//! only a hint: a range that was claimed and not walked (by a panic) is walked the next time round.
 
 use super::{Database, Key, Keyspace, Local, Session};
 use crate::record::RecordRef;
-use crate::table::{Table, Which};
+use crate::sync::plain::{AtomicU64, Ordering};
+use crate::table::Which;
+use crossbeam_utils::CachePadded;
 use std::time::{Duration, Instant};
 
 /// Greatest `active-expire-effort`.
 const EFFORT_MAX: u32 = 10;
+
+/// The longest that a slice keeps requests waiting, but for its last step.
+const SLICE: Duration = Duration::from_micros(100);
+
+/// What a sweep that got less than its share of the time, because the requests or the timer came
+/// between, may take later at most.
+const ARREARS_MAX: Duration = Duration::from_millis(2);
 
 /// Slots of one step; the time is looked at in between.
 const STEP_SLOTS: usize = 64;
@@ -26,11 +36,22 @@ const SAMPLE_KEYS: usize = 256;
 /// Steps after which a slice ends where it meets few keys with deadlines: 16,384 slots, some 20 µs.
 const STEPS_MAX: usize = 256;
 
-/// Where one worker's sweep is.
+/// Where the walk of each database is: the hash that the next step begins at.
+#[derive(Debug)]
+pub(super) struct Cursors(Box<[CachePadded<AtomicU64>]>);
+
+impl Cursors {
+    pub(super) fn new(databases: usize) -> Self {
+        Self((0..databases).map(|_| CachePadded::default()).collect())
+    }
+}
+
+/// One worker's part in the sweep.
 #[derive(Debug)]
 pub struct Sweeper {
     database: usize,
-    hash: u64,
+    /// Up to when the time that was used is paid for by the worker's share.
+    paid_until: Instant,
 }
 
 /// How a slice ended.
@@ -43,7 +64,17 @@ pub struct Sweep {
 
 impl Default for Sweeper {
     fn default() -> Self {
-        Self { database: 0, hash: fastrand::u64(..) }
+        Self { database: 0, paid_until: Instant::now() }
+    }
+}
+
+impl Sweeper {
+    /// Enters the slice from `start` to `end` in the account of a worker that gives so much of its
+    /// time. Returns how long the next slice has to wait.
+    fn pay(&mut self, start: Instant, end: Instant, share_percent: u32) -> Duration {
+        let from = self.paid_until.max(start.checked_sub(ARREARS_MAX).unwrap_or(start));
+        self.paid_until = from + (end - start) * 100 / share_percent;
+        self.paid_until.saturating_duration_since(end)
     }
 }
 
@@ -58,18 +89,19 @@ impl Keyspace {
     /// One slice of the sweep. `effort` is Redis's `active-expire-effort`, from 1 to 10.
     pub fn sweep(&self, local: &Local, sweeper: &mut Sweeper, effort: u32) -> Sweep {
         let more = effort.clamp(1, EFFORT_MAX) - 1;
-        let slice = Duration::from_micros(400 + 50 * u64::from(more));
-        let budget = Budget {
-            until: Instant::now() + slice,
-            acceptable_percent: (EFFORT_MAX - more) as usize,
-        };
+        let start = Instant::now();
+        let budget =
+            Budget { until: start + SLICE, acceptable_percent: (EFFORT_MAX - more) as usize };
         let mut session = local.pin();
         for _ in 0..self.databases() {
             sweeper.database %= self.databases();
-            let database = self.database(sweeper.database);
-            if database.expiring(&session) > 0 && database.sweep(&mut session, sweeper, &budget) {
-                // A quarter of the time, and a little more at a greater effort.
-                return Sweep { next: Some(slice * 3 - slice * 2 * more / EFFORT_MAX) };
+            let index = sweeper.database;
+            let database = self.database(index);
+            let cursor = &self.sweeps.0[index];
+            if database.expiring(&session) > 0 && database.sweep(&mut session, cursor, &budget) {
+                // Two fifths of the time, and up to two thirds at a greater effort.
+                let wait = sweeper.pay(start, Instant::now(), 40 + 3 * more);
+                return Sweep { next: Some(wait) };
             }
             sweeper.database += 1;
         }
@@ -79,11 +111,13 @@ impl Keyspace {
 
 impl Database<'_> {
     /// Sweeps while it finds much. True if the time was used up before that.
-    fn sweep(&self, session: &mut Session<'_>, sweeper: &mut Sweeper, budget: &Budget) -> bool {
+    fn sweep(&self, session: &mut Session<'_>, cursor: &AtomicU64, budget: &Budget) -> bool {
         loop {
             let (mut looked, mut expired) = (0, 0);
             for _ in 0..STEPS_MAX {
-                let step = self.sweep_step(session, sweeper, budget);
+                let Some(step) = self.sweep_step(session, cursor, budget) else {
+                    return true;
+                };
                 session.renew();
                 looked += step.0;
                 expired += step.1;
@@ -101,36 +135,45 @@ impl Database<'_> {
     }
 
     /// Walks some slots; returns how many keys with deadlines it met and how many it removed.
+    /// `None` if the time went into a migration that was in the way.
     fn sweep_step(
         &self,
         session: &Session<'_>,
-        sweeper: &mut Sweeper,
+        cursor: &AtomicU64,
         budget: &Budget,
-    ) -> (usize, usize) {
+    ) -> Option<(usize, usize)> {
         let Some(table) = self.current(session) else {
-            return (0, 0);
+            return Some((0, 0));
         };
+        // Relaxed, here and below: the walk of a range rests on nothing that another one did.
+        let from = cursor.load(Ordering::Relaxed);
         // The removals of a sweep leave segments to clean that nobody may write to for long.
-        while table.help(sweeper.hash, &session.guard) {
+        while table.help(from, &session.guard) {
             if Instant::now() >= budget.until {
-                return (0, 0);
+                return None;
             }
         }
-        let until = table.range_end(sweeper.hash, STEP_SLOTS, &session.guard);
-        let looked = self.sweep_range(session, table, sweeper.hash, until);
-        sweeper.hash = until.unwrap_or(0);
-        looked
+        let until = table.range_end(from, STEP_SLOTS, &session.guard);
+        let next = until.unwrap_or(0);
+        if cursor.compare_exchange(from, next, Ordering::Relaxed, Ordering::Relaxed).is_err() {
+            return Some((0, 0));
+        }
+        Some(self.sweep_range(session, from, until))
     }
 
-    fn sweep_range(
+    /// Makes the keys absent whose hashes are in a range (`until` is not in it; `None`: up to the
+    /// greatest) and whose deadlines have passed. Returns how many keys with deadlines it met and
+    /// how many it removed.
+    pub fn sweep_range(
         &self,
         session: &Session<'_>,
-        table: &Table,
         from: u64,
         until: Option<u64>,
     ) -> (usize, usize) {
         let mut records: Vec<RecordRef<'_>> = Vec::new();
-        table.collect(from, until, Which::Expiring, &session.guard, &mut records);
+        if let Some(table) = self.current(session) {
+            table.collect(from, until, Which::Expiring, &session.guard, &mut records);
+        }
         let over = records.iter().filter(|record| session.is_over(**record));
         let removed = over
             .filter(|record| self.expire(session, Key { bytes: record.key(), hash: record.hash() }))

@@ -31,6 +31,7 @@ use crate::record::{Birth, RecordRef, allocated_bytes};
 use crate::sync::Arc;
 use crate::sync::epoch::{Collector, Guard, Participant, limbo_bytes};
 use crate::sync::plain::{AtomicU64, Ordering};
+use expiry::Cursors;
 use generation::Generations;
 use hash::KeyHasher;
 use std::cell::Cell;
@@ -67,6 +68,7 @@ pub struct Keyspace {
     /// Before the collector: dropping the tables needs nothing of it, and what they have retired is
     /// freed when it goes.
     generations: Generations,
+    sweeps: Cursors,
     collector: Collector,
 }
 
@@ -95,6 +97,7 @@ impl Keyspace {
             versions: Arc::new(AtomicU64::new(1)),
             clock: Arc::new(Clock::new(options.clock)),
             generations: Generations::new(options.databases, options.table, collector.clone()),
+            sweeps: Cursors::new(options.databases),
             collector,
         }
     }

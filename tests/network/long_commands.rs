@@ -1,7 +1,7 @@
 //! Commands of a million arguments: complete, correct, and no burden for the worker's other
 //! clients.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::harness::{Client, Server, encode};
 
@@ -30,7 +30,12 @@ fn over_keys(command: &str, count: usize) -> Vec<u8> {
 }
 
 fn mset() -> Vec<u8> {
-    let pairs = (0..PAIRS).flat_map(|index| [name(index), index.to_string()]);
+    mset_of("k")
+}
+
+/// An MSET of names that begin with a letter.
+fn mset_of(letter: &str) -> Vec<u8> {
+    let pairs = (0..PAIRS).flat_map(|index| [format!("{letter}{index:07}"), index.to_string()]);
     encode(&std::iter::once("MSET".to_owned()).chain(pairs).collect::<Vec<_>>())
 }
 
@@ -117,6 +122,42 @@ fn flushing_a_million_keys_keeps_nobody_waiting() {
     let wait = run(&server, b"FLUSHALL\r\n", b"+OK\r\n");
     assert!(wait.longest < Duration::from_secs(1), "{:?}", wait.longest);
     assert_eq!(server.connect().ask("DBSIZE"), ":0\r\n");
+}
+
+#[test]
+fn keys_and_scan_over_a_million_keys_let_others_in_between() {
+    let server = Server::single_worker();
+    server.connect().send_while(&mset(), |client| client.expect(b"+OK\r\n"));
+    server.connect().send_while(&mset_of("l"), |client| client.expect(b"+OK\r\n"));
+    assert_eq!(server.connect().ask("DBSIZE"), format!(":{}\r\n", 2 * PAIRS));
+    check(&server, b"KEYS k0000042\r\n", b"*1\r\n$8\r\nk0000042\r\n");
+    check(&server, b"SCAN 0 COUNT 10000000 MATCH z*\r\n", b"*2\r\n$1\r\n0\r\n*0\r\n");
+}
+
+#[test]
+fn keys_that_nobody_asks_for_go_and_others_are_served_meanwhile() {
+    let server = Server::single_worker();
+    let mut client = server.connect();
+    let keys = 200_000;
+    // Long enough for a slow machine to write them all before.
+    let deadline = SystemTime::now() + Duration::from_secs(8);
+    let millis = deadline.duration_since(SystemTime::UNIX_EPOCH).expect("after 1970").as_millis();
+    for first in (0..keys).step_by(1_000) {
+        let batch: Vec<u8> = (first..first + 1_000)
+            .flat_map(|index| encode(&["SET", &name(index), "v", "PXAT", &millis.to_string()]))
+            .collect();
+        client.send_while(&batch, |client| client.expect(&b"+OK\r\n".repeat(1_000)));
+    }
+    assert_eq!(client.ask("SET kept v"), "+OK\r\n");
+    std::thread::sleep(deadline.duration_since(SystemTime::now()).unwrap_or_default());
+    let (start, mut served) = (Instant::now(), 0);
+    while client.ask("DBSIZE") != ":1\r\n" {
+        served += 1;
+        assert!(start.elapsed() < Duration::from_secs(20), "{}", client.ask("DBSIZE"));
+    }
+    assert!(served >= SERVED_MIN, "{served} replies in {:?}", start.elapsed());
+    let stats = client.ask("INFO stats");
+    assert!(stats.contains(&format!("expired_keys:{keys}\r\n")), "{stats}");
 }
 
 #[test]

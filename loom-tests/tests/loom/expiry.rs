@@ -1,5 +1,4 @@
-//! A key past its deadline, made absent by a reader (or the sweep, which calls the same function),
-//! against those who write the key anew.
+//! A key past its deadline, made absent by a reader or by the sweep, against those who write the key anew.
 
 use crate::support::*;
 use ferrum_kv::store::{Change, Keyspace, Local, NewValue};
@@ -91,4 +90,30 @@ fn against_insert() {
 #[test]
 fn one_setnx_wins_after_the_deadline() {
     AGAINST_INSERT.holds();
+}
+
+const SWEEP: Model =
+    Model { name: "sweep against INCR", most: usize::MAX, run: sweep_against_incr };
+
+fn sweep_against_incr() {
+    let keyspace = over();
+    let local = keyspace.join();
+    let other = spawn(&keyspace, |keyspace, local| add(keyspace, local, K, 1));
+    let (looked, removed) = keyspace.database(0).sweep_range(&local.pin(), 0, None);
+    assert!(removed <= looked && looked <= 1, "{looked} with deadlines, {removed} removed");
+    assert_eq!(other.join().unwrap(), 1, "an INCR built on an expired value");
+    assert_eq!(text(&keyspace, &local), "1", "an INCR was lost");
+    assert_eq!(keyspace.database(0).len(&local.pin()), 2, "a key without a deadline went");
+    assert_eq!(keyspace.database(0).expiring(&local.pin()), 0);
+}
+
+#[test]
+fn a_sweep_spares_the_counter_that_begins_anew() {
+    SWEEP.holds();
+}
+
+#[test]
+#[should_panic(expected = "an INCR was lost")]
+fn a_sweep_that_does_not_look_again_is_seen() {
+    SWEEP.breaks_under(Planted::ExpireWithoutLook);
 }
