@@ -143,7 +143,6 @@ fn stats(fields: &mut Fields<'_>, context: &Context<'_>) {
     fields.add("total_net_input_bytes", stats.total(|worker| &worker.net_input_bytes));
     fields.add("total_net_output_bytes", stats.total(|worker| &worker.net_output_bytes));
     fields.add("rejected_connections", stats.total(|worker| &worker.connections_rejected));
-    fields.add("expired_keys", 0);
     fields.add("evicted_keys", 0);
     fields.add("expired_keys", stats.total(|worker| &worker.expired_keys));
     fields.add("keyspace_hits", stats.total(|worker| &worker.keyspace_hits));
