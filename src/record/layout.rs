@@ -1,6 +1,6 @@
 //! The header of a record, and how its parts are found.
 
-use super::{Birth, CounterWord, Large, LargeValue, Value};
+use super::{Birth, CounterWord, Large, LargeValue, Value, pool};
 use crate::sync::plain;
 use std::alloc::Layout;
 use std::marker::PhantomData;
@@ -355,6 +355,12 @@ impl<'g> RecordRef<'g> {
     /// Bytes of the record's own allocation and of the buffer it holds.
     pub fn allocated_size(self) -> usize {
         self.record_size() + self.large().map_or(0, |large| large.buffer_size())
+    }
+
+    /// Bytes that the allocator takes for the record and for the buffer it holds.
+    pub fn taken_size(self) -> usize {
+        let buffer = self.large().map_or(0, |large| pool::taken(large.buffer_size()));
+        pool::taken(pool::class_size(self.record_size())) + buffer
     }
 
     /// Bytes of the record's own allocation, as asked for.

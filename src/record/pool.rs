@@ -69,6 +69,23 @@ pub(super) const fn class_size(size: usize) -> usize {
     size.next_multiple_of(CLASS_BYTES)
 }
 
+/// What the server's allocator, jemalloc, takes for a request of `size` bytes: the next of its size
+/// classes (16 bytes apart up to 128, from there on four to each doubling), or whole pages from 16
+/// KiB on.
+pub(super) const fn taken(size: usize) -> usize {
+    const EVEN_MAX: usize = 128;
+    const CLASS_MAX: usize = 14 << 10;
+    const PAGE: usize = 4 << 10;
+    if size <= EVEN_MAX {
+        size.next_multiple_of(CLASS_BYTES)
+    } else if size <= CLASS_MAX {
+        // The greatest power of two below `size` begins the four classes.
+        size.next_multiple_of(1 << ((size - 1).ilog2() - 2))
+    } else {
+        size.next_multiple_of(PAGE)
+    }
+}
+
 /// Memory for a record of `size` bytes.
 #[inline]
 pub(super) fn allocate(size: usize) -> NonNull<u8> {
@@ -127,6 +144,23 @@ pub(super) unsafe fn free(block: NonNull<u8>, size: usize) {
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_taken_is_what_jemalloc_says() {
+        use std::alloc::GlobalAlloc;
+        let jemalloc = tikv_jemallocator::Jemalloc;
+        for size in (16..40_000).chain([65_537, 1 << 20, (1 << 20) + 1]) {
+            let layout = layout_for(size);
+            // SAFETY: the size is not zero; the block is given back with the same layout.
+            let usable = unsafe {
+                let block = jemalloc.alloc(layout);
+                let usable = tikv_jemallocator::usable_size(block);
+                jemalloc.dealloc(block, layout);
+                usable
+            };
+            assert_eq!(taken(size), usable, "{size}");
+        }
+    }
 
     #[test]
     fn a_freed_block_serves_the_next_record_of_its_class() {

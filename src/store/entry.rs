@@ -59,9 +59,9 @@ impl<'g> Entry<'g> {
         self.record.used_seconds()
     }
 
-    /// Bytes allocated for the key, its value and what leads to them.
+    /// Bytes that the allocator takes for the key, its value and the slot that leads to them.
     pub fn allocated_bytes(self) -> usize {
-        self.record.allocated_size() + size_of::<usize>()
+        self.record.taken_size() + size_of::<usize>()
     }
 
     /// The form of the value.

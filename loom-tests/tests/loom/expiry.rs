@@ -1,5 +1,5 @@
-//! A key past its deadline, made absent by a reader or by the sweep, against those who write the key
-//! anew.
+//! A key past its deadline, made absent by a reader or by the sweep, against those who write the
+//! key anew.
 
 use crate::support::*;
 use ferrum_kv::store::{Change, Keyspace, Local, NewValue};
