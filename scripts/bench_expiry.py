@@ -10,8 +10,8 @@ Sections:
 * churn  SETEX of ever new keys for five minutes: throughput and memory, minute by minute
 * lock   SETNX and DEL on one key, ten million rounds: CPU per round, by tenths
 
-CPU is the server process's own, from /proc. Each server runs alone, ours with one worker where CPU
-is compared; where they take turns, the figure is the median of the rounds. Prints Markdown.
+CPU is the server process's own, from /proc; ours has one worker but for one row of `mass`. One server
+works at a time. Prints Markdown; `cost` gives medians and ranges of its rounds.
 """
 import argparse
 import os
@@ -24,7 +24,6 @@ import tempfile
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 
 def command(*words):
@@ -97,17 +96,16 @@ def ferrum(path, threads=1):
 
 
 def redis():
-    options = "--port 6396 --save --appendonly no --daemonize no".split()
-    options.insert(3, "")
-    return Server("redis-server", ["redis-server", *options], 6396)
+    arguments = ["redis-server", "--port", "6396", "--save", "", "--appendonly", "no"]
+    return Server("redis-server", arguments, 6396)
 
 
-def fill(server, count, deadline_millis=None, prefix="key"):
-    """SETs `count` keys of 32-byte values."""
+def fill(server, count, deadline_millis=None, prefix="key", value="v" * 32):
+    """SETs `count` keys, named as redis-benchmark names its random ones."""
     extra = [] if deadline_millis is None else ["PXAT", deadline_millis]
     for start in range(0, count, 5000):
         batch = [
-            command("SET", f"{prefix}:{i:08}", b"v" * 32, *extra)
+            command("SET", f"{prefix}:{i:012}", value, *extra)
             for i in range(start, min(start + 5000, count))
         ]
         server.pipeline(b"".join(batch), 5 * len(batch))
@@ -144,6 +142,8 @@ def mass(options):
         fill(server, count, at)
         end = time.time() + 1.5
         rest = get_loop(server, lambda: time.time() > end)
+        if time.time() * 1000 > at:
+            sys.exit("too slow: the deadline has passed before all was ready")
         state = {"next": at / 1000, "gone": None}
 
         def gone():
@@ -151,14 +151,16 @@ def mass(options):
             if now < state["next"]:
                 return False
             state["next"] = now + 0.02
-            if int(server.ask("DBSIZE")[1:]) == 0 or now > at / 1000 + 30:
+            if now > at / 1000 + 30:
+                sys.exit(f"{server.name} still has {server.ask('DBSIZE')[1:].decode()} keys")
+            if server.ask("DBSIZE") == b":0":
                 state["gone"] = now - at / 1000
             return state["gone"] is not None
 
         time.sleep(max(0, at / 1000 - time.time()))
         times = get_loop(server, gone)
-        name = f"{server.name} {' '.join(server.process.args[-2:])}"
-        print(f"| {name} | {state['gone']:.2f} | {tail(times)} | {tail(rest)} |", flush=True)
+        threads = " ".join(server.process.args[3:5]) if server.name == "ferrum-kv" else ""
+        print(f"| {server.name} {threads} | {state['gone']:.2f} | {tail(times)} | {tail(rest)} |", flush=True)
         server.stop()
 
 
@@ -190,19 +192,18 @@ def cost(options):
     }
     print("| command | ferrum-kv with / without | redis-server with / without | with, ours / redis |")
     print("|---|---|---|---|")
-    servers = {}
-    for make in (lambda: ferrum(options.server), redis):
-        plain, timed = make(), None
-        servers[plain.name] = plain
+    servers = {server.name: server for server in (ferrum(options.server), redis())}
     for name, (without, with_deadline) in cases.items():
         ratios, absolute = {}, {}
         for server_name, server in servers.items():
             pairs = []
             for _ in range(rounds):
                 pair = []
-                for words, deadline in ((without, None), (with_deadline, True)):
+                later = int(time.time() * 1000) + 10_000_000
+                for words, deadline in ((without, None), (with_deadline, later)):
                     server.ask("FLUSHALL")
-                    prepare(server, keys, name, deadline)
+                    prefix, value = ("n", "1") if name == "INCR" else ("key", "v" * 32)
+                    fill(server, keys, deadline, prefix, value)
                     pair.append(benchmark_cpu(server, words, requests, keys))
                 pairs.append(pair)
             ratios[server_name] = sorted(b / a for a, b in pairs)
@@ -214,17 +215,6 @@ def cost(options):
         print(f"| {name} | {cells[0]} | {cells[1]} | {share:.2f} |", flush=True)
     for server in servers.values():
         server.stop()
-
-
-def prepare(server, keys, case, deadline):
-    """The keys that redis-benchmark will ask for, with deadlines far ahead or without."""
-    extra = ["PXAT", int(time.time() * 1000) + 10_000_000] if deadline else []
-    prefix, value = ("n", "1") if case == "INCR" else ("key", "v" * 32)
-    for start in range(0, keys, 5000):
-        batch = [
-            command("SET", f"{prefix}:{i:012}", value, *extra) for i in range(start, start + 5000)
-        ]
-        server.pipeline(b"".join(batch), 5 * len(batch))
 
 
 def scan(options):

@@ -14,7 +14,6 @@ use super::{Database, Key, Keyspace, Local, Session};
 use crate::record::RecordRef;
 use crate::sync::plain::{AtomicU64, Ordering};
 use crate::table::Which;
-use crossbeam_utils::CachePadded;
 use std::time::{Duration, Instant};
 
 /// Greatest `active-expire-effort`.
@@ -35,16 +34,6 @@ const SAMPLE_KEYS: usize = 256;
 
 /// Steps after which a slice ends where it meets few keys with deadlines: 16,384 slots, some 20 µs.
 const STEPS_MAX: usize = 256;
-
-/// Where the walk of each database is: the hash that the next step begins at.
-#[derive(Debug)]
-pub(super) struct Cursors(Box<[CachePadded<AtomicU64>]>);
-
-impl Cursors {
-    pub(super) fn new(databases: usize) -> Self {
-        Self((0..databases).map(|_| CachePadded::default()).collect())
-    }
-}
 
 /// One worker's part in the sweep.
 #[derive(Debug)]
@@ -97,7 +86,7 @@ impl Keyspace {
             sweeper.database %= self.databases();
             let index = sweeper.database;
             let database = self.database(index);
-            let cursor = &self.sweeps.0[index];
+            let cursor = &self.sweeps[index];
             if database.expiring(&session) > 0 && database.sweep(&mut session, cursor, &budget) {
                 // Two fifths of the time, and up to two thirds at a greater effort.
                 let wait = sweeper.pay(start, Instant::now(), 40 + 3 * more);

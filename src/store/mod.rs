@@ -31,7 +31,6 @@ use crate::record::{Birth, RecordRef, allocated_bytes};
 use crate::sync::Arc;
 use crate::sync::epoch::{Collector, Guard, Participant, limbo_bytes};
 use crate::sync::plain::{AtomicU64, Ordering};
-use expiry::Cursors;
 use generation::Generations;
 use hash::KeyHasher;
 use std::cell::Cell;
@@ -68,7 +67,8 @@ pub struct Keyspace {
     /// Before the collector: dropping the tables needs nothing of it, and what they have retired is
     /// freed when it goes.
     generations: Generations,
-    sweeps: Cursors,
+    /// Where the sweep of each database is: the hash that its next step begins at.
+    sweeps: Box<[AtomicU64]>,
     collector: Collector,
 }
 
@@ -97,7 +97,7 @@ impl Keyspace {
             versions: Arc::new(AtomicU64::new(1)),
             clock: Arc::new(Clock::new(options.clock)),
             generations: Generations::new(options.databases, options.table, collector.clone()),
-            sweeps: Cursors::new(options.databases),
+            sweeps: (0..options.databases).map(|_| AtomicU64::new(0)).collect(),
             collector,
         }
     }
