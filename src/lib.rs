@@ -7,7 +7,7 @@
 //! |---|---|
 //! | 0 | [`sync`]: atomics, epochs, and their stand-ins for model checkers; `error` |
 //! | 1 | `resp`, `config`, `stats` |
-//! | 2 | [`record`]: a key and its value in one allocation |
+//! | 2 | [`record`]: a key and its value in one allocation; [`ring`]: changes in line for the log |
 //! | 3 | [`table`]: the lock-free hash table |
 //! | 4 | [`store`]: databases and what may be done to their keys |
 //! | 5 | `commands`: rows of data, handlers, the batch engine |
@@ -28,6 +28,7 @@ pub mod error;
 pub mod record;
 #[cfg(not(any(loom, shuttle)))]
 pub mod resp;
+pub mod ring;
 #[cfg(not(any(loom, shuttle)))]
 pub mod server;
 #[cfg(not(any(loom, shuttle)))]

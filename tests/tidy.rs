@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 const FLOORS: [&[&str]; 7] = [
     &["sync", "error"],
     &["stats", "resp", "config"],
-    &["record"],
+    &["record", "ring"],
     &["table"],
     &["store"],
     &["commands"],
@@ -18,8 +18,8 @@ const FLOORS: [&[&str]; 7] = [
 ];
 
 /// Where `unsafe` may stand: folders and files.
-const UNSAFE_PLACES: [&str; 4] =
-    ["src/sync/", "src/record/", "src/table/", "src/store/generation.rs"];
+const UNSAFE_PLACES: [&str; 5] =
+    ["src/sync/", "src/record/", "src/ring/", "src/table/", "src/store/generation.rs"];
 
 /// Where atomics, model checkers and epochs may be named.
 const SYNC_PLACE: &str = "src/sync/";

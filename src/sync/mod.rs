@@ -6,6 +6,7 @@
 //! * [`plain`]: standard atomics in every build, for counters and statistics that no protocol
 //!   depends on. Model checkers do not see them, which keeps models small.
 //! * [`epoch`]: pin, retire, collect. crossbeam-epoch on hardware, a checked stand-in elsewhere.
+//! * [`parking`]: one thread that sleeps until it is woken.
 //! * [`planted`]: faults that tests plant to see the models fail.
 #![allow(unsafe_code)]
 
@@ -18,6 +19,7 @@ pub mod epoch;
 
 #[cfg(any(loom, shuttle))]
 pub mod graveyard;
+pub mod parking;
 pub mod planted;
 pub mod stripe;
 
@@ -46,6 +48,35 @@ pub mod atomic {
 /// used, it fails if the object was published without a release or found without an acquire.
 #[cfg(loom)]
 pub type WatchedCell<T> = loom::cell::UnsafeCell<T>;
+
+/// A place that one thread at a time uses, by a protocol around it; loom watches that it is so.
+#[cfg(loom)]
+pub type DataCell<T> = loom::cell::UnsafeCell<T>;
+
+/// A place that one thread at a time uses, by a protocol around it; loom watches that it is so.
+#[cfg(not(loom))]
+#[derive(Debug)]
+pub struct DataCell<T>(std::cell::UnsafeCell<T>);
+
+#[cfg(not(loom))]
+impl<T> DataCell<T> {
+    /// A place that holds `value`.
+    pub fn new(value: T) -> Self {
+        Self(std::cell::UnsafeCell::new(value))
+    }
+
+    /// Lends the place for reading: nobody writes to it meanwhile.
+    #[inline]
+    pub fn with<R>(&self, read: impl FnOnce(*const T) -> R) -> R {
+        read(self.0.get())
+    }
+
+    /// Lends the place for writing: nobody else uses it meanwhile.
+    #[inline]
+    pub fn with_mut<R>(&self, write: impl FnOnce(*mut T) -> R) -> R {
+        write(self.0.get())
+    }
+}
 
 /// Tells the processor (or the model checker) that this thread waits for another one's step.
 #[inline]

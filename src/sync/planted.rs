@@ -62,6 +62,26 @@ pub enum Planted {
     FlushWithoutGrace,
     /// FLUSH takes the generation by a load and a store.
     FlushBySeparateSteps,
+    /// An entry of the ring is published without releasing its payload.
+    RelaxedEntry,
+    /// The consumer looks at an entry's state without acquiring its payload.
+    RelaxedTake,
+    /// The consumer gives slots back without releasing its reads of them.
+    RelaxedRelease,
+    /// A producer writes to its slots without acquiring that the consumer is done with them.
+    RelaxedRoom,
+    /// A producer writes to its slots without asking whether they are free.
+    RoomNotAwaited,
+    /// A place in the ring is taken by a load and a store.
+    TicketNotExclusive,
+    /// An entry that came to nothing is not published as void.
+    VoidNotPublished,
+    /// The consumer sleeps without another look after it has said so.
+    SleepWithoutLook,
+    /// The consumer sleeps without a fence between saying so and the other look.
+    SleepWithoutFence,
+    /// A producer looks whether the consumer sleeps without a fence after its publication.
+    WakeWithoutFence,
 }
 
 #[cfg(any(loom, shuttle))]
