@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use super::client::Client;
+use super::persistence::Stage;
 use super::refusal::Refusal;
 use super::state::ServerState;
 use crate::record::parse_canonical;
@@ -21,6 +22,8 @@ pub(super) struct Context<'e> {
     pub(super) client: &'e mut Client,
     /// The replies.
     pub(super) out: &'e mut ReplyBuffer,
+    /// What to ask before a command runs.
+    pub(super) stage: Stage,
     /// What the batch has counted so far.
     pub(super) counts: Counts,
 }

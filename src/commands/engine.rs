@@ -7,6 +7,9 @@
 //! so a SELECT or a flush inside the window costs the hints and nothing else. A lone command of one
 //! key skips the hints: it would wait for its own memory either way.
 //!
+//! Where there is a log, a window is also admitted before its handlers run (module `admission`).
+//! With none that is one comparison a window.
+//!
 //! A batch never runs longer than a turn. It stops after [`TURN_KEYS`] keys or commands, when the
 //! replies pass [`OUTPUT_SOFT_LIMIT`], when the client is to be closed, and after each piece of a
 //! command over more than [`WINDOW_MAX_KEYS`] keys (module `long`). [`Progress::Flush`] then says
@@ -15,9 +18,11 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
+use super::admission::{self, Admission};
 use super::client::Client;
 use super::context::{Context, Counts};
 use super::lookup;
+use super::persistence::Stage;
 use super::refusal::Refusal;
 use super::row::{Handler, Row};
 use super::state::ServerState;
@@ -75,6 +80,9 @@ pub enum Progress {
     /// Write out the replies there are (there may be none), let other connections have a turn, then
     /// call again with this position and the same batch and input.
     Flush(Position),
+    /// Write out the replies there are (there may be none), wait until the log may have room, then
+    /// call again with this position and the same batch and input.
+    Stall(Position),
     /// Write out the replies, then close the connection. The rest of the batch is void.
     Close,
 }
@@ -86,6 +94,8 @@ pub struct Engine {
     stats: Arc<WorkerStats>,
     window: Window,
     sweeper: Sweeper,
+    /// Whether it replays the log, for which there is nothing to ask.
+    replays: bool,
     maintained: Instant,
     /// Commands processed at that time, to tell a busy worker from an idle one.
     commands_at_idle: u64,
@@ -93,16 +103,18 @@ pub struct Engine {
 
 /// The commands of a window and the hashes of their keys; kept for its allocations.
 #[derive(Default)]
-struct Window {
-    commands: Vec<Planned>,
+pub(super) struct Window {
+    pub(super) commands: Vec<Planned>,
     hashes: Vec<u64>,
+    /// Why the log takes no changes, when commands of the window are refused for it.
+    pub(super) refusal: Option<Arc<str>>,
 }
 
 /// A command of the window.
 #[derive(Clone, Copy)]
-struct Planned {
+pub(super) struct Planned {
     /// Its row; nothing when the command is to be refused.
-    row: Option<&'static Row>,
+    pub(super) row: Option<&'static Row>,
     /// Where its hashes start.
     hashes: usize,
 }
@@ -117,6 +129,22 @@ impl Engine {
             state,
             window: Window::default(),
             sweeper: Sweeper::default(),
+            replays: false,
+            maintained: Instant::now(),
+            commands_at_idle: 0,
+        }
+    }
+
+    /// An engine that replays the log, made on the thread that does so. It runs everything while
+    /// the server is loading, no key expires for it, and what it counts is no one's statistic.
+    pub fn for_replay(state: Arc<ServerState>) -> Engine {
+        Engine {
+            local: state.keyspace.join(),
+            stats: Arc::default(),
+            state,
+            window: Window::default(),
+            sweeper: Sweeper::default(),
+            replays: true,
             maintained: Instant::now(),
             commands_at_idle: 0,
         }
@@ -142,9 +170,10 @@ impl Engine {
         let mut context = Context {
             state: &self.state,
             database: self.state.keyspace.database(client.database),
-            session: self.local.pin(),
+            session: if self.replays { self.local.pin_timeless() } else { self.local.pin() },
             client,
             out,
+            stage: if self.replays { Stage::Open } else { self.state.persistence.stage() },
             counts: Counts::default(),
         };
         let progress = run(&mut context, &mut self.window, batch, input, at);
@@ -157,9 +186,19 @@ impl Engine {
         progress
     }
 
+    /// The position in the log that replies written since the last call tell of: they may be sent
+    /// when everything below it is on the disk. 0 when they tell of nothing that could be lost.
+    #[inline]
+    pub fn take_exposed(&self) -> u64 {
+        self.local.take_exposed()
+    }
+
     /// One slice of active expiry, well under a millisecond. Returns when the next one is due,
     /// `None` for the next tick.
     pub fn sweep(&mut self) -> Option<Duration> {
+        if !admission::may_sweep(&self.state) {
+            return None;
+        }
         let effort = self.state.config.active_expire_effort;
         let sweep = self.state.keyspace.sweep(&self.local, &mut self.sweeper, effort);
         self.stats.expired_keys.add(self.local.take_expired());
@@ -209,8 +248,12 @@ fn run(
         plan(context, window, batch, input, at.command);
         if window.commands.is_empty() {
             // What does not fit in a window is a long command.
-            at = super::long::run(context, &batch.args(at.command, input), at);
-            return Progress::Flush(at);
+            return run_long(context, window, &batch.args(at.command, input), at);
+        }
+        if context.stage != Stage::Open
+            && admission::admit_window(context, window) == Admission::Wait
+        {
+            return Progress::Stall(at);
         }
         done += window.hashes.len().max(window.commands.len());
         if window.hashes.len() > 1 {
@@ -219,7 +262,7 @@ fn run(
         for &planned in &window.commands {
             let args = batch.args(at.command, input);
             at = Position::at(at.command + 1);
-            run_one(context, planned, &args, &window.hashes);
+            run_one(context, planned, &args, window);
             if context.client.close_after_reply {
                 return Progress::Close;
             }
@@ -280,9 +323,10 @@ pub(super) fn find(args: &Args<'_>) -> Option<&'static Row> {
 
 /// Runs one command of the window.
 #[inline]
-fn run_one(context: &mut Context<'_>, planned: Planned, args: &Args<'_>, hashes: &[u64]) {
+fn run_one(context: &mut Context<'_>, planned: Planned, args: &Args<'_>, window: &Window) {
+    let hashes = &window.hashes;
     let Some(row) = planned.row else {
-        return context.refuse(&why_not(args));
+        return context.refuse(&why_not(args, window.refusal.as_ref()));
     };
     context.counts.commands += 1;
     let outcome = match row.handler {
@@ -303,9 +347,32 @@ fn run_one(context: &mut Context<'_>, planned: Planned, args: &Args<'_>, hashes:
     }
 }
 
-/// Why [`find`] has found nothing.
+/// Runs the next piece of a long command.
+fn run_long(
+    context: &mut Context<'_>,
+    window: &mut Window,
+    args: &Args<'_>,
+    at: Position,
+) -> Progress {
+    if context.stage != Stage::Open {
+        match admission::admit_piece(context, window, find(args), at) {
+            Admission::Run => {}
+            Admission::Wait => return Progress::Stall(at),
+            Admission::Refuse => {
+                context.refuse(&why_not(args, window.refusal.as_ref()));
+                return Progress::Flush(Position::at(at.command + 1));
+            }
+        }
+    }
+    Progress::Flush(super::long::run(context, args, at))
+}
+
+/// Why a command has no row: [`find`] has found nothing, or it was not admitted.
 #[cold]
-fn why_not<'a>(args: &Args<'a>) -> Refusal<'a> {
+fn why_not<'a>(args: &Args<'a>, refusal: Option<&Arc<str>>) -> Refusal<'a> {
+    if find(args).is_some() {
+        return refusal.map_or(Refusal::Loading, |text| Refusal::Log(text.clone()));
+    }
     let Some(row) = lookup::command(args.name()) else {
         return Refusal::UnknownCommand(*args);
     };

@@ -1,7 +1,7 @@
 //! INFO: the state of the server in Redis's fields, one function for each section.
 
 use std::fmt::Write;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::context::Context;
 use super::process;
@@ -129,9 +129,40 @@ fn memory(fields: &mut Fields<'_>, context: &Context<'_>) {
     fields.line(format_args!("mem_fragmentation_ratio:{ratio:.2}"));
 }
 
-fn persistence(fields: &mut Fields<'_>, _: &Context<'_>) {
-    for name in ["loading", "async_loading", "rdb_bgsave_in_progress", "aof_enabled"] {
-        fields.add(name, 0);
+fn persistence(fields: &mut Fields<'_>, context: &Context<'_>) {
+    let state = context.state;
+    let persistence = &state.persistence;
+    let is_loading = persistence.is_loading();
+    let status = persistence.handle().map(|handle| handle.status());
+    let rewriting = persistence.rewriting();
+    let seconds = |time: Option<Duration>| time.map_or(-1, |time| time.as_secs().cast_signed());
+    let well = |is_well: bool| if is_well { "ok" } else { "err" };
+    fields.add("loading", u8::from(is_loading));
+    fields.add("async_loading", 0);
+    fields.add("rdb_bgsave_in_progress", 0);
+    fields.add("aof_enabled", u8::from(state.config.aof_path.is_some()));
+    fields.add("aof_rewrite_in_progress", u8::from(rewriting.running_for.is_some()));
+    fields.add("aof_rewrite_scheduled", 0);
+    fields.add("aof_last_rewrite_time_sec", seconds(rewriting.last_took));
+    fields.add("aof_current_rewrite_time_sec", seconds(rewriting.running_for));
+    fields.add("aof_last_bgrewrite_status", well(rewriting.last_is_well));
+    fields.add("aof_rewrites", rewriting.count);
+    fields.add("aof_last_write_status", well(status.is_none_or(|status| status.is_writing)));
+    if let Some(status) = status {
+        fields.add("aof_current_size", status.current_bytes);
+        fields.add("aof_base_size", status.base_bytes);
+        fields.add("aof_pending_rewrite", 0);
+        fields.add("aof_buffer_length", status.buffered_bytes);
+        fields.add("aof_pending_bio_fsync", u8::from(status.sync_is_pending));
+        fields.add("aof_delayed_fsync", status.delayed_syncs);
+    }
+    if is_loading {
+        let loading = &persistence.loading;
+        fields.add("loading_start_time", loading.started_unix_seconds());
+        fields.add("loading_total_bytes", loading.total_bytes());
+        fields.add("loading_loaded_bytes", loading.loaded_bytes());
+        fields.line(format_args!("loading_loaded_perc:{:.2}", loading.percent()));
+        fields.add("loading_eta_seconds", loading.left_seconds());
     }
 }
 

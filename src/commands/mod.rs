@@ -19,6 +19,8 @@
 //! keys (MGET, MSET, DEL, UNLINK, EXISTS) act on one key after the other: each step is atomic, the
 //! whole is not. Above 64 keys they also let other clients of the worker in between.
 
+mod admission;
+mod bgrewriteaof;
 mod bits;
 mod client;
 mod command_info;
@@ -44,6 +46,7 @@ mod lookup;
 mod moves;
 mod object;
 mod payload;
+mod persistence;
 mod process;
 mod refusal;
 mod row;
@@ -60,4 +63,6 @@ mod tests;
 
 pub use client::Client;
 pub use engine::{Engine, OUTPUT_SOFT_LIMIT, Position, Progress};
+pub use lookup::is_command;
+pub use persistence::{Loading, Persistence, policy};
 pub use state::{COMPATIBLE_VERSION, ServerState};

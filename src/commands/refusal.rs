@@ -7,6 +7,7 @@ use std::borrow::Cow;
 
 use super::row::Row;
 use crate::resp::{Args, ReplyBuffer};
+use crate::sync::Arc;
 
 /// Bytes of a client's text that a reply quotes at most, as in Redis.
 const QUOTE_MAX: usize = 128;
@@ -67,6 +68,14 @@ pub(super) enum Refusal<'a> {
     FieldReadOnly,
     /// There is no such database.
     DatabaseOutOfRange,
+    /// The data is loading.
+    Loading,
+    /// The log takes no changes, and why: the whole text.
+    Log(Arc<str>),
+    /// CONFIG SET: there is no such setting.
+    UnknownSetting(&'a [u8]),
+    /// CONFIG SET: the setting of this name cannot be set so.
+    Setting(&'a [u8], Cow<'static, str>),
     /// One of a kind: the whole text.
     Text(&'static str),
     /// HELLO asks for a protocol other than 2 and 3.
@@ -133,6 +142,15 @@ impl Refusal<'_> {
                 let text = format!("ERR invalid expire time in '{name}' command");
                 return text.into_bytes().into();
             }
+            Refusal::UnknownSetting(name) => {
+                let start = b"ERR Unknown option or number of arguments for CONFIG SET - '";
+                return join(&[start, c_text(name), b"'"]);
+            }
+            Refusal::Setting(name, reason) => {
+                let start = b"ERR CONFIG SET failed (possibly related to argument '";
+                return join(&[start, c_text(name), b"') - ", reason.as_bytes()]);
+            }
+            Refusal::Log(text) => return text.as_bytes().to_vec().into(),
             Refusal::HelloOption(option) => {
                 return join(&[b"ERR Syntax error in HELLO option '", c_text(option), b"'"]);
             }
@@ -162,6 +180,7 @@ impl Refusal<'_> {
             }
             Refusal::OverflowType => "ERR Invalid OVERFLOW type specified",
             Refusal::FieldReadOnly => "ERR BITFIELD_RO only supports the GET subcommand",
+            Refusal::Loading => "LOADING Redis is loading the dataset in memory",
             Refusal::DatabaseOutOfRange => "ERR DB index is out of range",
             Refusal::UnsupportedProtocol => "NOPROTO unsupported protocol version",
             Refusal::ProtocolNotANumber => "ERR Protocol version is not an integer or out of range",

@@ -337,9 +337,11 @@ impl Flags {
     pub(super) const NO_AUTH: Flags = Flags(1 << 8);
     /// Allowed while a script blocks the server.
     pub(super) const ALLOW_BUSY: Flags = Flags(1 << 9);
+    /// Not allowed while a replica loads data beside the old.
+    pub(super) const NO_ASYNC_LOADING: Flags = Flags(1 << 10);
 
     /// The names COMMAND INFO uses, in its order.
-    const NAMES: [(Flags, &'static str); 10] = [
+    const NAMES: [(Flags, &'static str); 11] = [
         (Flags::WRITE, "write"),
         (Flags::READONLY, "readonly"),
         (Flags::DENYOOM, "denyoom"),
@@ -349,6 +351,7 @@ impl Flags {
         (Flags::STALE, "stale"),
         (Flags::FAST, "fast"),
         (Flags::NO_AUTH, "no_auth"),
+        (Flags::NO_ASYNC_LOADING, "no_async_loading"),
         (Flags::ALLOW_BUSY, "allow_busy"),
     ];
 

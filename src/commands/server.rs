@@ -1,7 +1,7 @@
-//! Commands about the server: COMMAND and CONFIG.
+//! Commands about the server: COMMAND, CONFIG and BGREWRITEAOF.
 
 use super::row::{Argument, ArgumentKind, Categories, Flags, Handler, Row};
-use super::{command_info, config, docs, help, key_arguments};
+use super::{bgrewriteaof, command_info, config, docs, help, key_arguments};
 
 /// COMMAND and its subcommands.
 const COMMAND_BASE: Row = Row {
@@ -17,7 +17,14 @@ const UNORDERED: &[&str] = &["nondeterministic_output_order"];
 const COMMAND_NAMES: &[Argument] =
     &[Argument::new("command-name", ArgumentKind::String).optional().multiple()];
 
-pub(super) static ROWS: [Row; 2] = [
+pub(super) static ROWS: [Row; 3] = [
+    Row {
+        name: "bgrewriteaof",
+        flags: Flags::ADMIN.and(Flags::NOSCRIPT).and(Flags::NO_ASYNC_LOADING),
+        summary: "Rewrites the log in the background",
+        handler: Handler::Plain(bgrewriteaof::bgrewriteaof),
+        ..Row::BASE
+    },
     Row {
         name: "command",
         arity: -1,
@@ -142,6 +149,25 @@ const CONFIG: &[Row] = &[
         since: "5.0.0",
         summary: help::SUMMARY,
         handler: Handler::Plain(|context, _| help::write(context, "config", CONFIG)),
+        ..Row::BASE
+    },
+    Row {
+        name: "set",
+        arity: -4,
+        flags: Flags::ADMIN.and(Flags::NOSCRIPT).and(Flags::LOADING).and(Flags::STALE),
+        since: "2.0.0",
+        summary: "Puts new values of settings into force, all of them or none",
+        complexity: "O(N) where N is the number of settings",
+        history: &[("7.0.0", "Takes several settings.")],
+        tips: &["request_policy:all_nodes", "response_policy:all_succeeded"],
+        arguments: &[Argument {
+            parts: &[
+                Argument::new("parameter", ArgumentKind::String),
+                Argument::new("value", ArgumentKind::String),
+            ],
+            ..Argument::new("parameter_value", ArgumentKind::Block).multiple()
+        }],
+        handler: Handler::Plain(config::set),
         ..Row::BASE
     },
 ];

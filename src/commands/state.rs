@@ -4,6 +4,7 @@ use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::time::Instant;
 
+use super::persistence::Persistence;
 use crate::config::Config;
 use crate::stats::Registry;
 use crate::store::{Keyspace, KeyspaceOptions};
@@ -21,6 +22,8 @@ pub struct ServerState {
     pub config: Config,
     /// The statistics, one stripe for each worker.
     pub stats: Registry,
+    /// The log.
+    pub persistence: Persistence,
     /// When the server started.
     pub started: Instant,
     /// 40 hexadecimal digits, new in every run.
@@ -41,6 +44,7 @@ impl ServerState {
         ServerState {
             keyspace: Keyspace::new(options),
             stats: Registry::new(stripes),
+            persistence: Persistence::new(&config),
             config,
             started: Instant::now(),
             run_id: random_id(),

@@ -5,12 +5,13 @@
 //! can later override what a configuration file says.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use clap::Parser;
 use clap::builder::RangedU64ValueParser;
 use clap::error::ErrorKind;
 
-use super::{Address, Config, IO_THREADS_MAX, LogLevel, parse_memory};
+use super::{Address, AppendFsync, Config, IO_THREADS_MAX, LogLevel, parse_memory};
 
 /// The least that the two buffer limits can be (Redis's own bound for both), in bytes.
 const BUFFER_LIMIT_MIN_BYTES: usize = 1 << 20;
@@ -26,6 +27,9 @@ const TIMEOUT_MAX_SECONDS: u64 = i32::MAX as u64;
 
 /// The most clients that can be asked for (Redis: an unsigned 32-bit number).
 const CLIENTS_MAX: u64 = u32::MAX as u64;
+
+/// The most percent by which a log may grow (Redis: an int).
+const PERCENT_MAX: i64 = i32::MAX as i64;
 
 #[derive(Debug, Parser)]
 #[command(name = "ferrum-kv", version, about, max_term_width = 100)]
@@ -66,6 +70,23 @@ struct Flags {
     /// Longest unfinished command, at least 1mb [default: 1gb]
     #[arg(long, value_name = "BYTES", value_parser = parse_buffer_limit)]
     client_query_buffer_limit: Option<usize>,
+
+    /// Log every change to this file, and load it at the start; a file that ends in .manifest is one
+    /// of redis-server's [default: no log]
+    #[arg(long, value_name = "FILE")]
+    aof_path: Option<PathBuf>,
+
+    /// When to sync the log: always, everysec or no [default: everysec]
+    #[arg(long, value_name = "WHEN")]
+    appendfsync: Option<AppendFsync>,
+
+    /// Rewrite the log when it has grown by so many percent; 0 means never [default: 100]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(..=PERCENT_MAX))]
+    auto_aof_rewrite_percentage: Option<u32>,
+
+    /// Never rewrite a log smaller than this by itself [default: 64mb]
+    #[arg(long, value_name = "BYTES", value_parser = parse_size)]
+    auto_aof_rewrite_min_size: Option<u64>,
 }
 
 /// What the command line asks for.
@@ -122,6 +143,10 @@ impl Flags {
         put(&mut config.databases, self.databases);
         put(&mut config.proto_max_bulk_len_bytes, self.proto_max_bulk_len);
         put(&mut config.client_query_buffer_limit_bytes, self.client_query_buffer_limit);
+        config.aof_path = self.aof_path.or(config.aof_path.take());
+        put(&mut config.append_fsync, self.appendfsync);
+        put(&mut config.auto_aof_rewrite_percentage, self.auto_aof_rewrite_percentage);
+        put(&mut config.auto_aof_rewrite_min_size_bytes, self.auto_aof_rewrite_min_size);
     }
 }
 
@@ -140,6 +165,10 @@ fn parse_io_threads(text: &str) -> Result<usize, String> {
         Ok(_) => Err(format!("at most {IO_THREADS_MAX} worker threads")),
         Err(_) => Err("expected a whole number, 0 for one per core".to_owned()),
     }
+}
+
+fn parse_size(text: &str) -> Result<u64, String> {
+    parse_memory(text).map(|bytes| bytes as u64)
 }
 
 fn parse_bulk_limit(text: &str) -> Result<usize, String> {
@@ -185,6 +214,10 @@ mod tests {
             "--active-expire-effort=4",
             "--proto-max-bulk-len=2mb",
             "--client-query-buffer-limit=3mb",
+            "--aof-path=data/log",
+            "--appendfsync=Always",
+            "--auto-aof-rewrite-percentage=50",
+            "--auto-aof-rewrite-min-size=1mb",
         ]);
         let expected = Config {
             address: Address { host: "::1".to_owned(), port: 7000 },
@@ -196,6 +229,10 @@ mod tests {
             databases: 2,
             proto_max_bulk_len_bytes: 2 << 20,
             client_query_buffer_limit_bytes: 3 << 20,
+            aof_path: Some("data/log".into()),
+            append_fsync: AppendFsync::Always,
+            auto_aof_rewrite_percentage: 50,
+            auto_aof_rewrite_min_size_bytes: 1 << 20,
         };
         assert_eq!(config, Ok(expected));
     }
@@ -216,6 +253,9 @@ mod tests {
             ["--addr", "nonsense"],
             ["--loglevel", "loud"],
             ["--client-timeout", "-1"],
+            ["--appendfsync", "sometimes"],
+            ["--auto-aof-rewrite-percentage", "2147483648"],
+            ["--auto-aof-rewrite-min-size", "1x"],
             ["--no-such-flag", "1"],
         ] {
             let error = config(&arguments).unwrap_err();

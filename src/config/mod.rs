@@ -7,6 +7,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use crate::error::Error;
@@ -43,6 +44,14 @@ pub struct Config {
     pub proto_max_bulk_len_bytes: usize,
     /// The longest command that is received only in part.
     pub client_query_buffer_limit_bytes: usize,
+    /// The log of changes, or the manifest of one of Redis's; no log without it.
+    pub aof_path: Option<PathBuf>,
+    /// When the log is synced, at the start.
+    pub append_fsync: AppendFsync,
+    /// By how many percent the log may grow before it is rewritten, at the start; 0 means never.
+    pub auto_aof_rewrite_percentage: u32,
+    /// A smaller log is not rewritten by itself, at the start.
+    pub auto_aof_rewrite_min_size_bytes: u64,
 }
 
 impl Config {
@@ -71,7 +80,57 @@ impl Default for Config {
             databases: 16,
             proto_max_bulk_len_bytes: 512 << 20,
             client_query_buffer_limit_bytes: 1 << 30,
+            aof_path: None,
+            append_fsync: AppendFsync::EverySecond,
+            auto_aof_rewrite_percentage: 100,
+            auto_aof_rewrite_min_size_bytes: 64 << 20,
         }
+    }
+}
+
+/// When the log is synced to the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AppendFsync {
+    /// Before a change is acknowledged.
+    Always,
+    /// Once a second.
+    EverySecond,
+    /// When the operating system likes.
+    No,
+}
+
+impl AppendFsync {
+    /// All of them, in the order in which Redis lists them.
+    pub const ALL: [AppendFsync; 3] =
+        [AppendFsync::EverySecond, AppendFsync::Always, AppendFsync::No];
+
+    /// Redis's word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            AppendFsync::Always => "always",
+            AppendFsync::EverySecond => "everysec",
+            AppendFsync::No => "no",
+        }
+    }
+
+    /// The one of this name, in any mixture of cases.
+    pub fn from_name(name: &[u8]) -> Option<AppendFsync> {
+        let mut all = AppendFsync::ALL.into_iter();
+        all.find(|it| it.name().as_bytes().eq_ignore_ascii_case(name))
+    }
+
+    /// The names, as a message lists them.
+    pub fn names() -> String {
+        AppendFsync::ALL.map(AppendFsync::name).join(", ")
+    }
+}
+
+impl FromStr for AppendFsync {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<AppendFsync, String> {
+        let found = AppendFsync::from_name(text.as_bytes());
+        found.ok_or_else(|| format!("expected one of {}", AppendFsync::names()))
     }
 }
 

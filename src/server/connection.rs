@@ -6,7 +6,10 @@
 //! - when it has to wait for the socket (its [`Presence`] holds its waker then, so that the worker
 //!   can call it off);
 //! - after [`ROUNDS_MAX`] rounds, or about [`TURN_BYTES_MAX`] bytes, that never waited;
-//! - when the engine interrupts a long command or a long batch, after its replies so far are sent.
+//! - when the engine interrupts a long command or a long batch, after its replies so far are sent;
+//! - when its replies tell of what the log does not have on the disk yet and must have: they are
+//!   not sent before. It waits once for all replies of a round;
+//! - when the log has no room for what it is about to change.
 //!
 //! Everything that was decoded is executed, and everything executed is sent, before more is
 //! received. So a client that does not read its replies is not read from either, and what it can
@@ -33,6 +36,7 @@ use tokio::net::TcpStream;
 use super::clients::{Order, Place, Presence};
 use super::desk::Desk;
 use super::load::Share;
+use super::waits::Need;
 use super::worker::Worker;
 use crate::commands::{Client, Position, Progress};
 use crate::resp::{Decoder, ProtocolError, ReplyBuffer};
@@ -73,6 +77,8 @@ enum Stage {
     Receive,
     /// Decode and execute what has been received.
     Execute,
+    /// Wait until the replies may be sent, then send them.
+    Await(Then),
     /// Send the replies, then go on.
     Send(Then),
 }
@@ -84,6 +90,8 @@ enum Then {
     Receive,
     /// There is more to execute; the other connections come first.
     Execute,
+    /// There is more to execute when the log has room.
+    Stall,
     /// This was the last reply.
     Close,
 }
@@ -113,6 +121,8 @@ pub(super) struct Connection {
     decoder: Decoder,
     stage: Stage,
     running: Option<Running>,
+    /// The replies may be sent when the log is on the disk up to this position.
+    exposed: u64,
     desk: Option<Box<Desk>>,
     /// The start of an unfinished command, while there is no desk.
     aside: Vec<u8>,
@@ -142,6 +152,7 @@ impl Connection {
             decoder: Decoder::new(worker.limits()),
             stage: Stage::Receive,
             running: None,
+            exposed: 0,
             desk: None,
             aside: Vec::new(),
             turn_bytes: 0,
@@ -201,7 +212,15 @@ impl Connection {
                         Poll::Pending => return Poll::Pending,
                     }
                 }
-                Stage::Execute => self.stage = Stage::Send(self.execute(desk)),
+                Stage::Execute => self.stage = Stage::Await(self.execute(desk)),
+                Stage::Await(then) => {
+                    if self.worker.must_wait(self.exposed) {
+                        self.worker.waits().enter(Need::Durable(self.exposed), cx);
+                        return Poll::Pending;
+                    }
+                    self.exposed = 0;
+                    self.stage = Stage::Send(then);
+                }
                 Stage::Send(then) => {
                     match ready!(self.poll_send(cx, &mut desk.replies)) {
                         Ok(true) => {}
@@ -216,6 +235,11 @@ impl Connection {
                         Then::Execute => {
                             self.stage = Stage::Execute;
                             return Poll::Ready(Turn::Yield);
+                        }
+                        Then::Stall => {
+                            self.stage = Stage::Execute;
+                            self.worker.waits().enter(Need::Room, cx);
+                            return Poll::Pending;
                         }
                         Then::Close => return Poll::Ready(Turn::Close),
                     }
@@ -282,6 +306,11 @@ impl Connection {
                     self.running = Some(running);
                     return Then::Execute;
                 }
+                Progress::Stall(at) => {
+                    running.at = at;
+                    self.running = Some(running);
+                    return Then::Stall;
+                }
                 Progress::Close => return Then::Close,
             }
             if !running.more {
@@ -311,6 +340,7 @@ impl Connection {
         let result = catch_unwind(AssertUnwindSafe(|| {
             engine.execute(&mut self.client, &desk.batch, input, at, &mut desk.replies)
         }));
+        self.exposed = self.exposed.max(engine.take_exposed());
         match result {
             Ok(progress) => progress,
             Err(_logged) => {

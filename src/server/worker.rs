@@ -23,6 +23,7 @@ use super::clients::{Clients, Order, Place, Presence};
 use super::connection::Connection;
 use super::desk::{Desk, DeskPool};
 use super::load::Share;
+use super::waits::{Alarm, Need, Waits};
 use crate::commands::{Client, Engine, ServerState};
 use crate::resp::Limits;
 use crate::stats::WorkerStats;
@@ -65,6 +66,8 @@ pub(super) struct Worker {
     engine: RefCell<Engine>,
     desks: RefCell<DeskPool>,
     clients: RefCell<Clients>,
+    /// Connections that wait for the log.
+    waits: Waits,
     /// Ticks since the start: the worker's clock.
     now: Cell<u64>,
     /// Told when the last connection has left.
@@ -72,12 +75,13 @@ pub(super) struct Worker {
 }
 
 /// Runs worker `index` on this thread until `arrivals` ends, then answers what its clients have
-/// sent and returns.
+/// sent and returns. `alarm` tells of changes of the log.
 pub(super) fn run(
     state: Arc<ServerState>,
     index: usize,
     runtime: &LocalRuntime,
     arrivals: UnboundedReceiver<Arrival>,
+    alarm: Arc<Alarm>,
 ) {
     let config = &state.config;
     let limits = Limits {
@@ -92,11 +96,15 @@ pub(super) fn run(
         engine: RefCell::new(Engine::new(Arc::clone(&state), index)),
         desks: RefCell::default(),
         clients: RefCell::default(),
+        waits: Waits::new(alarm),
         now: Cell::new(0),
         emptied: Notify::new(),
         state,
     });
     runtime.block_on(async {
+        if worker.state.config.aof_path.is_some() {
+            tokio::task::spawn_local(Rc::clone(&worker).watch());
+        }
         worker.serve(arrivals).await;
         worker.finish().await;
     });
@@ -177,6 +185,20 @@ impl Worker {
         }
     }
 
+    /// Wakes the connections that wait for the log, for ever.
+    async fn watch(self: Rc<Worker>) {
+        let persistence = &self.state.persistence;
+        let log = || self.state.keyspace.log();
+        loop {
+            self.waits.changed().await;
+            let has_room = log().is_none_or(|log| log.has_room()) || persistence.is_refusing();
+            self.waits.wake(|need| match need {
+                Need::Room => has_room,
+                Need::Durable(position) => !persistence.must_wait(position),
+            });
+        }
+    }
+
     /// Lets every connection answer what it has received, and waits for them.
     async fn finish(&self) {
         self.clients.borrow().order_all(Order::Finish);
@@ -210,6 +232,15 @@ impl Worker {
 
     pub(super) fn engine(&self) -> RefMut<'_, Engine> {
         self.engine.borrow_mut()
+    }
+
+    pub(super) fn waits(&self) -> &Waits {
+        &self.waits
+    }
+
+    /// Whether replies that tell of changes below this position of the log must wait.
+    pub(super) fn must_wait(&self, position: u64) -> bool {
+        position > 0 && self.state.persistence.must_wait(position)
     }
 
     pub(super) fn take_desk(&self) -> Box<Desk> {

@@ -1,0 +1,87 @@
+//! What must be asked of the log before commands run.
+//!
+//! While the data is loading, a command runs only if its row is flagged `loading`. Where changes are
+//! logged, a command flagged `write` is refused while the log cannot be written to, and waits while
+//! it has no room. Both are asked once for a window of commands, or for a piece of a long command;
+//! a command that has begun is not refused any more. A window that waits does so as a whole, so
+//! that its commands keep their order.
+
+use super::context::Context;
+use super::engine::{Position, Window};
+use super::persistence::Stage;
+use super::row::{Flags, Row};
+use super::state::ServerState;
+
+/// Whether commands may run now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(super) enum Admission {
+    /// They may, those of a window that have a row.
+    Run,
+    /// Later.
+    Wait,
+    /// No.
+    Refuse,
+}
+
+/// Takes the rows from the commands of a window that may not run, or says that it has to wait.
+pub(super) fn admit_window(context: &Context<'_>, window: &mut Window) -> Admission {
+    window.refusal = None;
+    if context.stage == Stage::Loading {
+        for planned in &mut window.commands {
+            planned.row = planned.row.filter(|row| row.flags.contains(Flags::LOADING));
+        }
+        return Admission::Run;
+    }
+    let writes = |row: &Row| row.flags.contains(Flags::WRITE);
+    if !window.commands.iter().any(|planned| planned.row.is_some_and(writes)) {
+        return Admission::Run;
+    }
+    window.refusal = context.state.persistence.refusal();
+    if window.refusal.is_some() {
+        for planned in &mut window.commands {
+            planned.row = planned.row.filter(|row| !writes(row));
+        }
+        return Admission::Run;
+    }
+    if has_room(context.state) { Admission::Run } else { Admission::Wait }
+}
+
+/// Whether the piece at `at` of the long command of a row may run.
+pub(super) fn admit_piece(
+    context: &Context<'_>,
+    window: &mut Window,
+    row: Option<&Row>,
+    at: Position,
+) -> Admission {
+    window.refusal = None;
+    let Some(row) = row else { return Admission::Run };
+    let begins = at.key == 0;
+    if context.stage == Stage::Loading {
+        let may_run = !begins || row.flags.contains(Flags::LOADING);
+        return if may_run { Admission::Run } else { Admission::Refuse };
+    }
+    if !row.flags.contains(Flags::WRITE) {
+        return Admission::Run;
+    }
+    if begins {
+        window.refusal = context.state.persistence.refusal();
+        if window.refusal.is_some() {
+            return Admission::Refuse;
+        }
+    }
+    if has_room(context.state) { Admission::Run } else { Admission::Wait }
+}
+
+/// Whether keys past their deadline may be made absent now, although nobody asks for them.
+pub(super) fn may_sweep(state: &ServerState) -> bool {
+    match state.persistence.stage() {
+        Stage::Open => true,
+        Stage::Loading => false,
+        Stage::Logged => has_room(state) && state.persistence.refusal().is_none(),
+    }
+}
+
+fn has_room(state: &ServerState) -> bool {
+    state.keyspace.log().is_none_or(|log| log.has_room())
+}

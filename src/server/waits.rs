@@ -1,0 +1,173 @@
+//! Connections of one worker that wait for the log: for room in it, or until it is on the disk up
+//! to a position.
+//!
+//! A connection that has to wait leaves its waker and its [`Need`] here. The worker's watcher wakes
+//! it when the need is met: it looks whenever the log says that something has changed
+//! ([`Alarm::ring`], called by the log's threads), and every [`LOOK_INTERVAL`] while somebody waits,
+//! since room is made without a word. A wake-up in vain is harmless: the connection asks again.
+//!
+//! The log's threads must not pay for workers that nobody waits at, so an alarm is *armed* only
+//! while the list is not empty. Arming is followed by a look at the log, and a change of the log by
+//! a look at the alarm; a SeqCst fence between the two steps on either side makes sure that one of
+//! them sees the other. Even a lost alarm would cost no more than the interval.
+
+use std::cell::RefCell;
+use std::task::{Context, Waker};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::timeout;
+
+use crate::sync::Arc;
+use crate::sync::atomic::fence;
+use crate::sync::plain::{AtomicBool, Ordering};
+
+/// The time between two looks while somebody waits; the timer's grain.
+const LOOK_INTERVAL: Duration = Duration::from_millis(1);
+
+/// What a connection waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Need {
+    /// Room for changes, or the refusal of them.
+    Room,
+    /// That everything below this position is on the disk.
+    Durable(u64),
+}
+
+/// How a worker is told of changes of the log.
+#[derive(Debug, Default)]
+pub(super) struct Alarm {
+    armed: AtomicBool,
+    changed: Notify,
+}
+
+impl Alarm {
+    /// The log has changed. May be called by any thread, and never waits.
+    pub(super) fn ring(&self) {
+        // Against `arm`: forbids the look at the alarm to come before the change of the log.
+        fence(Ordering::SeqCst);
+        // Relaxed: ordered by the fence.
+        if self.armed.load(Ordering::Relaxed) {
+            self.changed.notify_one();
+        }
+    }
+
+    fn arm(&self) {
+        self.armed.store(true, Ordering::Relaxed);
+        // Against `ring`: forbids the look at the log to come before the alarm is armed.
+        fence(Ordering::SeqCst);
+        self.changed.notify_one();
+    }
+
+    fn disarm(&self) {
+        // Relaxed: an alarm rung meanwhile makes the watcher look once in vain.
+        self.armed.store(false, Ordering::Relaxed);
+    }
+}
+
+/// Who waits at one worker.
+#[derive(Debug)]
+pub(super) struct Waits {
+    waiting: RefCell<Vec<(Need, Waker)>>,
+    alarm: Arc<Alarm>,
+}
+
+impl Waits {
+    /// Nobody yet.
+    pub(super) fn new(alarm: Arc<Alarm>) -> Waits {
+        Waits { waiting: RefCell::default(), alarm }
+    }
+
+    /// Has the task of `cx` woken when the need may be met.
+    pub(super) fn enter(&self, need: Need, cx: &Context<'_>) {
+        let mut waiting = self.waiting.borrow_mut();
+        waiting.push((need, cx.waker().clone()));
+        if waiting.len() == 1 {
+            self.alarm.arm();
+        }
+    }
+
+    /// Waits until it is time to look.
+    pub(super) async fn changed(&self) {
+        let changed = self.alarm.changed.notified();
+        if self.waiting.borrow().is_empty() {
+            changed.await;
+        } else {
+            // Either way it is time.
+            let _ = timeout(LOOK_INTERVAL, changed).await;
+        }
+    }
+
+    /// Wakes those whose needs are met.
+    pub(super) fn wake(&self, is_met: impl Fn(Need) -> bool) {
+        let mut waiting = self.waiting.borrow_mut();
+        waiting.retain(|(need, waker)| {
+            let met = is_met(*need);
+            if met {
+                waker.wake_by_ref();
+            }
+            !met
+        });
+        if waiting.is_empty() {
+            self.alarm.disarm();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::poll_fn;
+    use std::task::Poll;
+
+    /// Enters a need and is done when woken for it.
+    async fn wait(waits: &Waits, need: Need) {
+        let mut entered = false;
+        poll_fn(|cx| {
+            if std::mem::replace(&mut entered, true) {
+                return Poll::Ready(());
+            }
+            waits.enter(need, cx);
+            Poll::Pending
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn who_waits_is_woken_when_the_need_is_met() {
+        let waits = Waits::new(Arc::default());
+        let watcher = async {
+            waits.changed().await;
+            waits.wake(|need| need == Need::Durable(5));
+        };
+        tokio::join!(wait(&waits, Need::Durable(5)), watcher);
+        assert!(waits.waiting.borrow().is_empty());
+        assert!(!waits.alarm.armed.load(Ordering::Relaxed));
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_something_else_is_left_alone() {
+        let waits = Waits::new(Arc::default());
+        let watcher = async {
+            for _ in 0..3 {
+                waits.changed().await;
+                waits.wake(|need| need != Need::Room);
+            }
+        };
+        tokio::select! {
+            biased;
+            () = wait(&waits, Need::Room) => panic!("there is no room"),
+            () = watcher => {}
+        }
+        assert!(waits.alarm.armed.load(Ordering::Relaxed));
+    }
+
+    #[tokio::test]
+    async fn an_alarm_is_silent_while_nobody_waits() {
+        let alarm = Arc::new(Alarm::default());
+        let waits = Waits::new(alarm.clone());
+        alarm.ring();
+        let silence = timeout(Duration::from_millis(5), waits.changed()).await;
+        assert!(silence.is_err());
+    }
+}
