@@ -3,22 +3,22 @@
 use std::ops::Range;
 
 use super::context::with_bytes;
-use crate::store::{Change, Entry, NewValue};
+use crate::store::{Change, Entry};
 
-/// A change of the bytes of a key, of which there are at least `length` with zeros at the end. It
-/// keeps its deadline.
+/// A change of the bytes of a key in a range, up to the end of which there are zeros if they were
+/// fewer. `edit` is given all bytes and changes only those of the range. The key keeps its deadline.
 pub(super) fn edit<'v, R>(
     entry: Option<Entry<'_>>,
-    length: usize,
+    range: Range<usize>,
     edit: impl FnOnce(&mut [u8]) -> R,
 ) -> Change<'v, R> {
     let mut bytes = match entry {
-        Some(entry) => with_bytes(entry.settled(), |bytes| grown(bytes, length)),
-        None => vec![0; length],
+        Some(entry) => with_bytes(entry.settled(), |bytes| grown(bytes, range.end)),
+        None => vec![0; range.end],
     };
     let result = edit(&mut bytes);
     let deadline = entry.and_then(Entry::deadline);
-    Change::Put { value: NewValue::Edited(bytes.into()), deadline, result }
+    Change::Edit { bytes: bytes.into(), from: range.start, count: range.len(), deadline, result }
 }
 
 /// A copy of `bytes`, with zeros up to `length` if they are fewer.

@@ -191,8 +191,8 @@ fn expire<'a>(
     let when = unit.resolve(amount, now).ok_or(Refusal::ExpireTime(command))?;
     let done = context.database.change(&context.session, key, |entry| match entry {
         Some(entry) if conditions.allow(entry.deadline(), when) => match u64::try_from(when) {
-            Ok(when) if when > now => {
-                Change::Put { value: entry.same(), deadline: Some(when), result: true }
+            Ok(when) if !context.session.is_past(when) => {
+                Change::Deadline { entry, deadline: Some(when), result: true }
             }
             // Past already: the key is deleted at once.
             _ => Change::Remove(true),
@@ -206,7 +206,7 @@ fn expire<'a>(
 fn persist<'a>(context: &mut Context<'_>, _: &Args<'a>, key: Key<'a>) -> Outcome<'a> {
     let done = context.database.change(&context.session, key, |entry| match entry {
         Some(entry) if entry.deadline().is_some() => {
-            Change::Put { value: entry.same(), deadline: None, result: true }
+            Change::Deadline { entry, deadline: None, result: true }
         }
         _ => Change::Keep(false),
     });

@@ -340,11 +340,11 @@ fn getex<'a>(context: &mut Context<'_>, args: &Args<'a>, key: Key<'a>) -> Outcom
     get_and_change(context, key, |entry| match (entry, deadline) {
         (None, _) => Change::Keep(()),
         (_, Some(deadline)) if deadline <= now => Change::Remove(()),
-        (Some(entry), Some(_)) => Change::Put { value: entry.same(), deadline, result: () },
+        (Some(entry), Some(_)) => Change::Deadline { entry, deadline, result: () },
         (Some(entry), None)
             if options.expiration == Expiration::Persist && entry.deadline().is_some() =>
         {
-            Change::Put { value: entry.same(), deadline: None, result: () }
+            Change::Deadline { entry, deadline: None, result: () }
         }
         (Some(_), None) => Change::Keep(()),
     });

@@ -221,7 +221,7 @@ fn setrange<'a>(context: &mut Context<'_>, args: &Args<'a>, key: Key<'a>) -> Out
             return Change::Keep(Err(Refusal::ValueTooLong));
         }
         let (start, end) = (offset as usize, end as usize);
-        edit(entry, end, |bytes| {
+        edit(entry, start..end, |bytes| {
             bytes[start..end].copy_from_slice(part);
             Ok(bytes.len())
         })

@@ -48,6 +48,8 @@ pub enum Added {
     TooLarge,
     /// The sum does not fit a signed 64-bit integer; nothing changed.
     Overflow,
+    /// It must not be done in place: freeze, and replace the record.
+    Refused,
 }
 
 /// An integer that many threads add to.
@@ -72,6 +74,18 @@ impl CounterWord {
     /// that another thread's operation has succeeded.
     #[inline]
     pub fn add(&self, delta: i64) -> Added {
+        self.add_noted(delta, || Some(()), |()| ())
+    }
+
+    /// As [`add`](CounterWord::add), with a note that is made between the reading of the word and
+    /// each attempt to change it: kept if the attempt succeeds, else dropped. No note, no change.
+    #[inline]
+    pub fn add_noted<N>(
+        &self,
+        delta: i64,
+        mut note: impl FnMut() -> Option<N>,
+        keep: impl FnOnce(N),
+    ) -> Added {
         let mut word = self.0.load(Ordering::Acquire);
         let mut spins = 1;
         loop {
@@ -85,6 +99,9 @@ impl CounterWord {
             if !fits_in_place(sum) {
                 return Added::TooLarge;
             }
+            let Some(noted) = note() else {
+                return Added::Refused;
+            };
             if planted::is(Planted::CounterNotExclusive) {
                 self.0.store(encode(sum), Ordering::Release);
                 return Added::Done(sum);
@@ -92,9 +109,13 @@ impl CounterWord {
             // AcqRel: release for `get` and `freeze`; acquire so that the value we build on is one
             // whose past is ours too.
             match self.0.compare_exchange(word, encode(sum), Ordering::AcqRel, Ordering::Acquire) {
-                Ok(_) => return Added::Done(sum),
+                Ok(_) => {
+                    keep(noted);
+                    return Added::Done(sum);
+                }
                 Err(now) => word = now,
             }
+            drop(noted);
             for _ in 0..spins {
                 spin_loop();
             }

@@ -16,7 +16,8 @@ const _: () = assert!(MAX_LENGTH <= LENGTH_MASK as usize);
 
 /// Bit of the value word: a deadline stands before the payload.
 const HAS_DEADLINE: u32 = 1 << 31;
-/// Bit of the value word: the value was made by editing another (OBJECT ENCODING says `raw`).
+/// Bit of the value word: the value was made by editing another (OBJECT ENCODING says `raw`). Of an
+/// integer: in place it only falls.
 const EDITED: u32 = 1 << 30;
 const _: () = assert!((HAS_DEADLINE | EDITED) & LENGTH_MASK == 0);
 
@@ -296,6 +297,14 @@ impl<'g> RecordRef<'g> {
 
     /// Whether the value was made by editing another one (APPEND, SETRANGE, SETBIT).
     pub fn is_edited(self) -> bool {
+        self.header().value_word & EDITED != 0 && self.kind() != Kind::Integer
+    }
+
+    /// Which way a counter goes while its changes are logged: only down, or (false) only up. Then
+    /// its word never returns to a value that it had, so that a compare-and-swap from a value
+    /// proves that nothing happened since it was read.
+    #[inline]
+    pub fn falls(self) -> bool {
         self.header().value_word & EDITED != 0
     }
 

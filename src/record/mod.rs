@@ -23,6 +23,7 @@
 
 mod append;
 mod counter;
+mod kept;
 mod layout;
 mod owned;
 mod pool;
@@ -30,6 +31,7 @@ mod value;
 
 pub use append::{AppendBuffer, AppendHandle, Claim, ClaimError};
 pub use counter::{Added, CounterWord, fits_in_place, parse_canonical};
+pub use kept::{KeptRecord, KeptRecords, TakenRecords, Unlinked};
 pub use layout::{Header, Kind, MAX_LENGTH, RecordRef};
 pub use owned::OwnedRecord;
 pub use pool::{allocated_bytes, count_bytes};

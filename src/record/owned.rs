@@ -99,11 +99,17 @@ impl OwnedRecord {
     /// An integer: in place if it fits the word, else its decimal digits.
     #[inline]
     pub fn integer(birth: &Birth<'_>, number: i64) -> Self {
+        Self::counter(birth, number, false)
+    }
+
+    /// An integer that is to be changed in one direction only (see [`RecordRef::falls`]).
+    #[inline]
+    pub fn counter(birth: &Birth<'_>, number: i64, falls: bool) -> Self {
         if !fits_in_place(number) {
             let mut digits = itoa::Buffer::new();
             return Self::build_inline(birth, &[digits.format(number).as_bytes()], false);
         }
-        let record = Self::allocate(birth, Kind::Integer, 0, false);
+        let record = Self::allocate(birth, Kind::Integer, 0, falls);
         // SAFETY: an Integer record has room for an aligned CounterWord as its payload.
         unsafe { record.payload::<CounterWord>().write(CounterWord::new(number)) };
         record
@@ -138,6 +144,13 @@ impl OwnedRecord {
         let offset = self.as_ref().shape().payload_offset();
         // SAFETY: the allocation reaches beyond this offset for kinds with a payload.
         unsafe { self.pointer.as_ptr().cast::<u8>().add(offset).cast() }
+    }
+
+    /// Gives it another version than it was born with.
+    #[inline]
+    pub fn set_version(&mut self, version: u64) {
+        // SAFETY: the header is initialised, and nobody else has the record.
+        unsafe { (*self.pointer.as_ptr()).version = version };
     }
 
     /// Looks at the record before it is published.

@@ -60,6 +60,7 @@ impl Consumer {
     /// Takes out the next entry; `None` while it is not published. Its ticket is what
     /// [`position`](Consumer::position) was before.
     #[inline]
+    #[expect(clippy::should_implement_trait, reason = "an iterator cannot lend its own buffer")]
     pub fn next(&mut self) -> Option<Read<'_>> {
         let ticket = self.next;
         let slot = self.ring.slot(ticket);

@@ -3,7 +3,7 @@
 use super::Session;
 use crate::record::{AppendBuffer, Birth, Claim, Key, NewValue, OwnedRecord, RecordRef, Value};
 use crate::sync::spin_loop;
-use crate::table::Decision;
+use crate::table::{Decision, Tag};
 
 /// Values that APPEND makes are copied into the record up to this length; longer ones get a buffer
 /// that further appends grow.
@@ -98,14 +98,14 @@ impl<'a, 'l> Append<'a, 'l> {
             return self.put_joined(&[]);
         }
         let record = OwnedRecord::new(&self.birth(), &NewValue::Copy(self.tail));
-        Decision::Put(record, Ok(length))
+        Decision::Put(record, Tag::Whole, Ok(length))
     }
 
     fn put_claimed(&mut self, claim: Claim) -> Decision<Result<usize, ValueTooLong>> {
         let length = claim.length();
         let record = OwnedRecord::appendable(&self.birth(), claim.buffer(), length);
         self.claim = Some(claim);
-        Decision::Put(record, Ok(length))
+        Decision::Put(record, Tag::Tail(self.tail.len()), Ok(length))
     }
 
     fn put_joined(&mut self, head: &[u8]) -> Decision<Result<usize, ValueTooLong>> {
@@ -119,6 +119,6 @@ impl<'a, 'l> Append<'a, 'l> {
         } else {
             OwnedRecord::appendable(&birth, AppendBuffer::with_parts(&parts), length)
         };
-        Decision::Put(record, Ok(length))
+        Decision::Put(record, Tag::Tail(self.tail.len()), Ok(length))
     }
 }

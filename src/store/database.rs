@@ -4,11 +4,13 @@ use super::Session;
 use super::append::{Append, ValueTooLong};
 use super::entry::{Change, Entry};
 use super::generation::Generations;
+use super::log::Scribe;
 use crate::record::{
-    Added, Key, MAX_LENGTH, NewValue, OwnedRecord, RecordRef, Value, parse_canonical,
+    Added, CounterWord, Key, MAX_LENGTH, NewValue, OwnedRecord, RecordRef, Value, parse_canonical,
 };
+use crate::ring::Entry as RingEntry;
 use crate::sync::planted::{self, Planted};
-use crate::table::{Decision, Table};
+use crate::table::{Decision, Table, Tag};
 
 /// Why a number could not be added.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -55,15 +57,19 @@ impl<'s> Database<'s> {
     /// whose clock is a little behind sees it after somebody was told that it is gone.
     #[inline]
     fn find<'g>(&self, session: &'g Session<'_>, key: Key<'_>) -> Option<RecordRef<'g>> {
-        let record = self.current(session)?.get(key, &session.guard)?;
-        if record.has_deadline() && session.is_over(record) {
-            return self.find_again(session, key);
+        let mut record = self.current(session).and_then(|table| table.get(key, &session.guard));
+        if record.is_some_and(|record| record.has_deadline() && session.is_over(record)) {
+            record = self.find_again(session, key);
         }
-        Some(record)
+        session.expose_record(record);
+        record
     }
 
     #[cold]
     fn find_again<'g>(&self, session: &'g Session<'_>, key: Key<'_>) -> Option<RecordRef<'g>> {
+        if !session.may_expire() {
+            return None;
+        }
         // Each turn follows a change of the key by somebody.
         loop {
             self.expire(session, key);
@@ -79,12 +85,16 @@ impl<'s> Database<'s> {
         let Some(table) = self.current(session) else {
             return false;
         };
-        let expired = table.update(key, &session.guard, |current| match current {
-            Some(record) if session.is_over(record) || planted::is(Planted::ExpireWithoutLook) => {
-                Decision::Remove(session.version(), true)
-            }
-            _ => Decision::Keep(false),
-        });
+        let scribe = session.scribe(table.number());
+        let expired =
+            table.update_told(key, &session.guard, scribe.as_ref(), |current| match current {
+                Some(record)
+                    if session.is_over(record) || planted::is(Planted::ExpireWithoutLook) =>
+                {
+                    Decision::Remove(session.version(), true)
+                }
+                _ => Decision::Keep(false),
+            });
         session.count_expired(expired);
         expired
     }
@@ -137,6 +147,7 @@ impl<'s> Database<'s> {
     /// Number of keys (see [`Table::len`] for what it promises under change). A key past its
     /// deadline counts until it is found.
     pub fn len(&self, session: &Session<'_>) -> u64 {
+        session.expose_all();
         self.current(session).map_or(0, Table::len)
     }
 
@@ -154,7 +165,8 @@ impl<'s> Database<'s> {
     #[inline]
     pub fn set(&self, session: &Session<'_>, key: Key<'_>, value: NewValue<'_>) {
         self.update(session, key, |_| {
-            Decision::Put(OwnedRecord::new(&session.birth(key, None), &value), ())
+            let record = OwnedRecord::new(&session.birth(key, None), &value);
+            Decision::Put(record, Tag::Whole, ())
         });
     }
 
@@ -162,7 +174,10 @@ impl<'s> Database<'s> {
     pub fn set_if_absent(&self, session: &Session<'_>, key: Key<'_>, value: NewValue<'_>) -> bool {
         self.update(session, key, |current| match current {
             Some(_) => Decision::Keep(false),
-            None => Decision::Put(OwnedRecord::new(&session.birth(key, None), &value), true),
+            None => {
+                let record = OwnedRecord::new(&session.birth(key, None), &value);
+                Decision::Put(record, Tag::Whole, true)
+            }
         })
     }
 
@@ -179,7 +194,16 @@ impl<'s> Database<'s> {
             Change::Keep(result) => Decision::Keep(result),
             Change::Put { value, deadline, result } => {
                 let birth = session.birth(key, deadline);
-                Decision::Put(OwnedRecord::new(&birth, &value), result)
+                Decision::Put(OwnedRecord::new(&birth, &value), Tag::Whole, result)
+            }
+            Change::Edit { bytes, from, count, deadline, result } => {
+                let birth = session.birth(key, deadline);
+                let record = OwnedRecord::new(&birth, &NewValue::Edited(bytes));
+                Decision::Put(record, Tag::Range(from, count), result)
+            }
+            Change::Deadline { entry, deadline, result } => {
+                let birth = session.birth(key, deadline);
+                Decision::Put(OwnedRecord::new(&birth, &entry.same()), Tag::Deadline, result)
             }
             Change::Remove(result) => Decision::Remove(session.version(), result),
         })
@@ -194,15 +218,36 @@ impl<'s> Database<'s> {
         key: Key<'_>,
         mut decide: impl FnMut(Option<RecordRef<'g>>) -> Decision<R>,
     ) -> R {
+        self.update_told(session, key, |current, _| decide(current))
+    }
+
+    /// [`update`](Database::update) that also tells `decide` who logs the change.
+    #[inline]
+    fn update_told<'g, R>(
+        &self,
+        session: &'g Session<'_>,
+        key: Key<'_>,
+        mut decide: impl FnMut(Option<RecordRef<'g>>, Option<&Scribe<'_>>) -> Decision<R>,
+    ) -> R {
         let mut over = false;
-        let result = self.obtain(session).update(key, &session.guard, |current| {
+        let table = self.obtain(session);
+        let scribe = session.scribe(table.number());
+        let scribe = scribe.as_ref();
+        let result = table.update_told(key, &session.guard, scribe, |current| {
             over = current.is_some_and(|record| record.has_deadline() && session.is_over(record));
-            match decide(current.filter(|_| !over)) {
+            match decide(current.filter(|_| !over), scribe) {
                 Decision::Keep(result) if over => Decision::Remove(session.version(), result),
+                // A replayed log still has the key: no part of its value may be built upon.
+                Decision::Put(record, _, result) if over => {
+                    Decision::Put(record, Tag::Whole, result)
+                }
                 decision => {
                     // What is replaced takes its time along; what stays is used now.
-                    if let (Decision::Keep(_), Some(record)) = (&decision, current) {
-                        record.touch(session.seconds());
+                    if let Decision::Keep(_) = &decision {
+                        session.expose_record(current);
+                        if let Some(record) = current {
+                            record.touch(session.seconds());
+                        }
                     }
                     decision
                 }
@@ -220,7 +265,9 @@ impl<'s> Database<'s> {
         key: Key<'_>,
         delta: i64,
     ) -> Result<i64, CounterError> {
-        self.update(session, key, |current| add_to(session, key, current, delta))
+        self.update_told(session, key, |current, scribe| {
+            add_to(session, key, current, delta, scribe)
+        })
     }
 
     /// Appends to the value at a key, an absent key counting as empty, and returns the new length.
@@ -271,13 +318,13 @@ impl<'s> Database<'s> {
 
     /// Makes all keys absent at one instant.
     pub fn flush(&self, session: &Session<'_>) {
-        self.generations.flush(self.index, &session.guard);
+        self.generations.flush(self.index, session);
     }
 
     /// Exchanges this database with another at one instant: everything that begins later finds the
     /// one's keys in the other. (A change that had found its table before may land after it.)
     pub fn swap(&self, session: &Session<'_>, other: usize) {
-        self.generations.swap(self.index, other, &session.guard);
+        self.generations.swap(self.index, other, session);
     }
 
     /// Segments that are migrating now, and migrations completed.
@@ -299,15 +346,16 @@ fn add_to(
     key: Key<'_>,
     current: Option<RecordRef<'_>>,
     delta: i64,
+    scribe: Option<&Scribe<'_>>,
 ) -> Decision<Result<i64, CounterError>> {
     let value = match current {
         None => 0,
         Some(record) => match record.counter() {
-            Some(counter) => match counter.add(delta) {
+            Some(counter) => match add_in_place(key, record, counter, delta, scribe) {
                 Added::Done(sum) => return Decision::Keep(Ok(sum)),
                 Added::Overflow => return Decision::Keep(Err(CounterError::Overflow)),
                 Added::Frozen(value) => value,
-                Added::TooLarge => counter.freeze(),
+                Added::TooLarge | Added::Refused => counter.freeze(),
             },
             None => match record.value() {
                 Some(Value::Bytes(bytes)) => match parse_canonical(bytes) {
@@ -322,7 +370,28 @@ fn add_to(
         None => Decision::Keep(Err(CounterError::Overflow)),
         Some(sum) => {
             let birth = session.birth(key, current.and_then(RecordRef::deadline));
-            Decision::Put(OwnedRecord::integer(&birth, sum), Ok(sum))
+            let record = OwnedRecord::counter(&birth, sum, delta < 0);
+            Decision::Put(record, Tag::Added(delta), Ok(sum))
         }
     }
+}
+
+/// Adds in place. A logged counter goes one way in a record: were it to return to a value, a slow
+/// addition with an early ticket could succeed after others that have later ones, and the log would
+/// tell of sums that never were.
+#[inline]
+fn add_in_place(
+    key: Key<'_>,
+    record: RecordRef<'_>,
+    counter: &CounterWord,
+    delta: i64,
+    scribe: Option<&Scribe<'_>>,
+) -> Added {
+    let Some(scribe) = scribe else {
+        return counter.add(delta);
+    };
+    if delta != 0 && record.falls() != (delta < 0) && !planted::is(Planted::CounterTurns) {
+        return Added::Refused;
+    }
+    counter.add_noted(delta, || scribe.enter_addition(key, record, delta), RingEntry::commit)
 }

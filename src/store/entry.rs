@@ -1,5 +1,7 @@
 //! What a change of a key sees and decides.
 
+use bytes::Bytes;
+
 use crate::record::{Kind, NewValue, RecordRef, Stored, Value, parse_canonical};
 
 /// The longest value that Redis keeps beside its header, which OBJECT ENCODING calls `embstr`.
@@ -89,6 +91,29 @@ pub enum Change<'v, R> {
     Put {
         /// The value.
         value: NewValue<'v>,
+        /// When the key expires, in milliseconds of Unix time.
+        deadline: Option<u64>,
+        /// What to return.
+        result: R,
+    },
+    /// Its value becomes these bytes, which are the old ones, with zeros behind them if they were
+    /// too few, but for `count` of them from `from` on.
+    Edit {
+        /// The value.
+        bytes: Bytes,
+        /// Where the new bytes begin.
+        from: usize,
+        /// How many they are.
+        count: usize,
+        /// When the key expires, which is as before.
+        deadline: Option<u64>,
+        /// What to return.
+        result: R,
+    },
+    /// Its value stays, its deadline becomes this.
+    Deadline {
+        /// What the key holds.
+        entry: Entry<'v>,
         /// When the key expires, in milliseconds of Unix time.
         deadline: Option<u64>,
         /// What to return.

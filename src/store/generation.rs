@@ -1,11 +1,14 @@
 //! Generations: what a database points at, and how an old one goes.
 //!
 //! A generation is a table. It is made at the first use of its database, published by
-//! compare-and-swap, and unlinked by FLUSHDB's swap, which is the flush's linearization point. It
+//! compare-and-swap, and replaced by an empty one by FLUSHDB's, which is the flush's linearization
+//! point. The tables that follow one another in a slot have the numbers `slot`, `slot + databases`
+//! and so on, so that a log can tell what came after a flush from what only came late. A generation
 //! is freed after a grace period. Freeing millions of records takes seconds, so the epoch callback
 //! only hands the generation to the *reaper*, a thread that does nothing else.
 #![allow(unsafe_code)]
 
+use super::Session;
 use crate::sync::atomic::{AtomicPtr, Ordering};
 use crate::sync::epoch::{Collector, Guard};
 use crate::sync::planted::{self, Planted};
@@ -33,21 +36,28 @@ impl Generations {
         self.slots.len()
     }
 
-    /// The slot of a database.
+    /// The number of a database's slot.
     #[inline]
-    fn slot(&self, index: usize, _guard: &Guard<'_>) -> &AtomicPtr<Table> {
+    fn place(&self, index: usize, _guard: &Guard<'_>) -> usize {
         // A lone database is not swapped: models need not follow the pointer.
-        if let [slot] = &*self.slots {
-            return slot;
+        if self.slots.len() == 1 {
+            return 0;
         }
         // Acquire, with the release in `swap`: the order is whole.
         let order = self.order.load(Ordering::Acquire);
         // SAFETY: loaded under the pin; replaced orders are freed after a grace period.
-        &self.slots[unsafe { &*order }.slots()[index]]
+        unsafe { &*order }.slots()[index]
+    }
+
+    /// The slot of a database.
+    #[inline]
+    fn slot(&self, index: usize, guard: &Guard<'_>) -> &AtomicPtr<Table> {
+        &self.slots[self.place(index, guard)]
     }
 
     /// Exchanges two databases at one instant.
-    pub(super) fn swap(&self, one: usize, other: usize, guard: &Guard<'_>) {
+    pub(super) fn swap(&self, one: usize, other: usize, session: &Session<'_>) {
+        let guard = &session.guard;
         loop {
             // Acquire: as in `slot`.
             let old = self.order.load(Ordering::Acquire);
@@ -55,6 +65,9 @@ impl Generations {
             let mut slots = unsafe { &*old }.slots().to_vec();
             slots.swap(one, other);
             let new = Order::boxed(slots);
+            // Between the load and the exchange; void if the exchange is lost.
+            let entry = session.log.map(|log| log.enter_swap(one, other));
+            entry.iter().for_each(|entry| session.note_entry(entry));
             // Release: whoever loads the pointer sees the order whole. Relaxed: the loser reads it
             // again.
             let release = planted::ordering(Ordering::Release, Planted::RelaxedSwap);
@@ -68,6 +81,9 @@ impl Generations {
                 // Made above and never shared.
                 Replaced(new).free();
                 continue;
+            }
+            if let Some(entry) = entry {
+                entry.commit();
             }
             let old = Replaced(old);
             if planted::is(Planted::SwapWithoutGrace) {
@@ -101,9 +117,10 @@ impl Generations {
 
     #[cold]
     fn create(&self, index: usize, guard: &Guard<'_>) {
-        let table = Box::into_raw(Box::new(Table::new(self.options, self.collector.clone())));
+        let place = self.place(index, guard);
+        let table = self.boxed(place as u64);
         // Release: whoever loads the pointer sees the table whole.
-        let won = self.slot(index, guard).compare_exchange(
+        let won = self.slots[place].compare_exchange(
             null_mut(),
             table,
             Ordering::Release,
@@ -115,25 +132,82 @@ impl Generations {
         }
     }
 
+    /// An empty table, to be published.
+    fn boxed(&self, number: u64) -> *mut Table {
+        let table = Table::numbered(number, self.options, self.collector.clone());
+        Box::into_raw(Box::new(table))
+    }
+
+    /// The table of a number, if it is the present one of its slot.
+    pub(super) fn numbered<'g>(&self, number: u64, _guard: &'g Guard<'_>) -> Option<&'g Table> {
+        let slot = &self.slots[(number % self.len() as u64) as usize];
+        // Acquire: as in `current`.
+        let table = slot.load(Ordering::Acquire);
+        // SAFETY: as in `current`.
+        let table = unsafe { table.as_ref::<'g>() }?;
+        (table.number() == number).then_some(table)
+    }
+
     /// Empties a database.
-    pub(super) fn flush(&self, index: usize, guard: &Guard<'_>) {
-        // Acquire: whoever made the table did so before us.
-        let table = if planted::is(Planted::FlushBySeparateSteps) {
-            let table = self.slot(index, guard).load(Ordering::Acquire);
-            self.slot(index, guard).store(null_mut(), Ordering::Release);
-            table
-        } else {
-            self.slot(index, guard).swap(null_mut(), Ordering::AcqRel)
-        };
-        if table.is_null() {
+    pub(super) fn flush(&self, index: usize, session: &Session<'_>) {
+        let guard = &session.guard;
+        loop {
+            let slot = self.slot(index, guard);
+            // Acquire: whoever made the table did so before us.
+            let old = slot.load(Ordering::Acquire);
+            // SAFETY: as in `current`.
+            let Some(table) = (unsafe { old.as_ref() }) else {
+                return;
+            };
+            let new = self.boxed(table.number() + self.len() as u64);
+            // Between the load and the exchange; void if the exchange is lost.
+            let entry = session.log.map(|log| log.enter_flush(table.number()));
+            entry.iter().for_each(|entry| session.note_entry(entry));
+            // AcqRel: release the new table; acquire all that was done in the old one.
+            let won = if planted::is(Planted::FlushBySeparateSteps) {
+                slot.store(new, Ordering::Release);
+                true
+            } else {
+                slot.compare_exchange(old, new, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+            };
+            if !won {
+                // SAFETY: made above and never shared.
+                drop(unsafe { Box::from_raw(new) });
+                continue;
+            }
+            if let Some(entry) = entry {
+                entry.commit();
+            }
+            self.unlink(old, session);
             return;
         }
-        let old = Unlinked(table, self.reaper.handle());
-        if planted::is(Planted::FlushWithoutGrace) {
-            return old.reap();
+    }
+
+    /// Lets a table go that this thread has unlinked.
+    fn unlink(&self, table: *mut Table, session: &Session<'_>) {
+        let old = KeptTable(Unlinked(table, self.reaper.handle()));
+        match session.log.filter(|log| log.images.is_armed()) {
+            Some(log) => log.images.keep_table(old),
+            None if planted::is(Planted::FlushWithoutGrace) => old.0.reap(),
+            None => old.retire(&session.guard),
         }
-        // SAFETY: the swap has taken the generation from everybody who pins later, and gave it to
-        // us alone.
+    }
+}
+
+/// A table that was unlinked and is not yet retired.
+pub(super) struct KeptTable(Unlinked);
+
+impl KeptTable {
+    pub(super) fn table(&self) -> &Table {
+        // SAFETY: not retired while `self` lives.
+        unsafe { &*self.0.0 }
+    }
+
+    /// Frees it once nobody who may have seen it is pinned.
+    pub(super) fn retire(self, guard: &Guard<'_>) {
+        let old = self.0;
+        // SAFETY: the exchange has taken the generation from everybody who pins later, and gave it
+        // to this value alone.
         unsafe { guard.defer(0, move || old.reap()) };
     }
 }

@@ -16,7 +16,9 @@ mod entry;
 mod expiry;
 mod generation;
 mod hash;
+mod log;
 mod scan;
+mod snapshot;
 
 pub use crate::record::{Key, LargeValue, MAX_LENGTH, NewValue, Value};
 pub use crate::table::TableOptions;
@@ -25,12 +27,15 @@ pub use clock::{Clock, ClockSource};
 pub use database::{CounterError, Database};
 pub use entry::{Change, Encoding, Entry};
 pub use expiry::{Sweep, Sweeper};
+pub use log::{Effect, Log, Logged};
 pub use scan::{CURSOR_BITS, ScanPosition};
+pub use snapshot::{Snapshot, SnapshotBusy, SnapshotKey};
 
 use crate::record::{Birth, RecordRef, allocated_bytes};
-use crate::sync::Arc;
+use crate::ring::{Consumer, Ring};
 use crate::sync::epoch::{Collector, Guard, Participant, limbo_bytes};
 use crate::sync::plain::{AtomicU64, Ordering};
+use crate::sync::{Arc, OnceLock};
 use generation::Generations;
 use hash::KeyHasher;
 use std::cell::Cell;
@@ -64,6 +69,8 @@ pub struct Keyspace {
     hasher: KeyHasher,
     versions: Arc<AtomicU64>,
     clock: Arc<Clock>,
+    /// Set once, when changes begin to be logged.
+    log: Arc<OnceLock<Log>>,
     /// Before the collector: dropping the tables needs nothing of it, and what they have retired is
     /// freed when it goes.
     generations: Generations,
@@ -96,6 +103,7 @@ impl Keyspace {
             hasher: KeyHasher::new(options.hash_seed),
             versions: Arc::new(AtomicU64::new(1)),
             clock: Arc::new(Clock::new(options.clock)),
+            log: Arc::default(),
             generations: Generations::new(options.databases, options.table, collector.clone()),
             sweeps: (0..options.databases).map(|_| AtomicU64::new(0)).collect(),
             collector,
@@ -108,10 +116,30 @@ impl Keyspace {
             participant: self.collector.register(),
             versions: self.versions.clone(),
             clock: self.clock.clone(),
+            log: self.log.clone(),
             next: Cell::new(0),
             end: Cell::new(0),
             expired: Cell::new(0),
+            exposed: Cell::new(0),
         }
+    }
+
+    /// Begins to log all changes, through a ring of so many slots (a power of two). The tickets
+    /// go on where the versions of the records end. Nobody changes a key meanwhile, and it is
+    /// called once.
+    ///
+    /// # Panics
+    /// If changes are logged already.
+    pub fn start_log(&self, slots: usize) -> Consumer {
+        // Relaxed: whoever took a block of versions has finished with it.
+        let (ring, consumer) = Ring::new(slots, self.versions.load(Ordering::Relaxed));
+        assert!(self.log.set(Log::new(ring)).is_ok(), "changes are logged already");
+        consumer
+    }
+
+    /// The log's side of the changes, once they are logged.
+    pub fn log(&self) -> Option<&Log> {
+        self.log.get()
     }
 
     /// Number of databases.
@@ -187,10 +215,13 @@ pub struct Local {
     participant: Participant,
     versions: Arc<AtomicU64>,
     clock: Arc<Clock>,
+    log: Arc<OnceLock<Log>>,
     next: Cell<u64>,
     end: Cell<u64>,
     /// Keys that this thread has found past their deadline and made absent.
     expired: Cell<u64>,
+    /// The position of the log that the replies of this thread must not precede.
+    exposed: Cell<u64>,
 }
 
 impl Local {
@@ -198,8 +229,31 @@ impl Local {
     #[inline]
     pub fn pin(&self) -> Session<'_> {
         self.participant.relieve();
-        let (seconds, now) = (self.clock.seconds(), Cell::new(0));
-        Session { guard: self.participant.pin(), local: self, seconds, now }
+        let log = self.log.get();
+        Session {
+            guard: self.participant.pin(),
+            local: self,
+            seconds: self.clock.seconds(),
+            now: Cell::new(0),
+            timeless: false,
+            log,
+            strict: log.is_some_and(Log::is_strict),
+            wrote: Cell::new(false),
+        }
+    }
+
+    /// Pins the thread for the replay of a log: no deadline passes meanwhile.
+    pub fn pin_timeless(&self) -> Session<'_> {
+        let mut session = self.pin();
+        session.timeless = true;
+        session
+    }
+
+    /// The position that the log must have reached before what this thread has found out since the
+    /// last call may be told to anybody; 0 if there is none. Only with a strict log.
+    #[inline]
+    pub fn take_exposed(&self) -> u64 {
+        self.exposed.take()
     }
 
     /// How many keys this thread has made absent because their deadline had passed, since the last
@@ -231,6 +285,22 @@ pub struct Session<'l> {
     seconds: u64,
     /// Unix time in milliseconds, or 0 while nobody has asked.
     now: Cell<u64>,
+    /// Whether deadlines do not pass.
+    timeless: bool,
+    /// Where changes are logged, if they are.
+    log: Option<&'l Log>,
+    /// Whether what is exposed is noted.
+    strict: bool,
+    /// Whether there are entries that the log was not told of.
+    wrote: Cell<bool>,
+}
+
+impl Drop for Session<'_> {
+    fn drop(&mut self) {
+        if let Some(log) = self.log.filter(|_| self.wrote.get()) {
+            log.ring().wake();
+        }
+    }
 }
 
 impl Session<'_> {
@@ -255,10 +325,22 @@ impl Session<'_> {
         self.seconds
     }
 
+    /// Whether a key may be made absent because its deadline has passed: not while the log has no
+    /// room for it.
+    fn may_expire(&self) -> bool {
+        self.log.is_none_or(Log::has_room)
+    }
+
     /// Whether a record's deadline has passed.
     #[inline]
     fn is_over(&self, record: RecordRef<'_>) -> bool {
-        record.deadline().is_some_and(|deadline| deadline < self.now())
+        record.deadline().is_some_and(|deadline| deadline < self.now()) && !self.timeless
+    }
+
+    /// Whether a key that gets this deadline is to be removed at once. Not while a log is replayed:
+    /// what comes next in it may give the key another one.
+    pub fn is_past(&self, deadline: u64) -> bool {
+        deadline <= self.now() && !self.timeless
     }
 
     #[inline]

@@ -56,6 +56,7 @@ impl Database<'_> {
         count: usize,
         mut visit: impl FnMut(&[u8], Entry<'_>),
     ) -> Option<ScanPosition> {
+        session.expose_all();
         let table = self.current(session)?;
         let mut from = from.0;
         let (mut found, mut slots) = (0, 0);
@@ -81,7 +82,7 @@ impl Database<'_> {
     /// Whether a record that was met is a present key's; one past its deadline is made absent.
     fn is_present(&self, session: &Session<'_>, record: RecordRef<'_>) -> bool {
         let over = session.is_over(record);
-        if over {
+        if over && session.may_expire() {
             self.expire(session, Key { bytes: record.key(), hash: record.hash() });
         }
         !over
@@ -95,6 +96,7 @@ impl Database<'_> {
         session: &Session<'_>,
         read: impl FnOnce(&[u8], Entry<'_>) -> T,
     ) -> Option<T> {
+        session.expose_all();
         let table = self.current(session)?;
         let ranges = (table.len() / SAMPLE_KEYS).max(1);
         let bits = ranges.ilog2();

@@ -11,8 +11,11 @@
 //! * **Own collector.** Nobody else's long pins hold our garbage; dropped with the keyspace, it
 //!   frees all that is left.
 
+use super::Arc;
+use super::plain::{AtomicBool, Ordering};
 use super::stripe::Striped;
 use std::cell::Cell;
+use std::time::Duration;
 
 /// Retirements between two flushes of one participant. Measured for this design: 256 keeps the
 /// backlog of a thread that retires without pause at about 256 objects; 128 at the same cost.
@@ -21,6 +24,9 @@ const FLUSH_COUNT: u32 = 128;
 const FLUSH_BYTES: usize = 1 << 20;
 /// Limbo above which a participant collects before it pins again (and while it is not pinned).
 const LIMBO_LIMIT: i64 = 64 << 20;
+
+/// Time between two looks whether a grace period is over: about as long as a thread stays pinned.
+const GRACE_POLL: Duration = Duration::from_micros(100);
 
 static LIMBO: Striped = Striped::new();
 
@@ -81,6 +87,19 @@ impl Participant {
         }
         self.count.set(0);
         self.bytes.set(0);
+    }
+
+    /// Waits until every guard that is pinned now is gone or renewed; to be called while not pinned.
+    pub fn synchronize(&self) {
+        let over = Arc::new(AtomicBool::new(false));
+        let told = over.clone();
+        // SAFETY: the closure frees nothing that anybody could reach.
+        unsafe { self.pin().defer(0, move || told.store(true, Ordering::Release)) };
+        // Acquire: what those guards' threads did has happened before what follows.
+        while !over.load(Ordering::Acquire) {
+            self.collect();
+            std::thread::sleep(GRACE_POLL);
+        }
     }
 
     /// Collects while more than the limit waits in limbo; bounded, so that a participant that holds

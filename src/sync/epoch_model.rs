@@ -105,6 +105,18 @@ impl Participant {
         self.shared.free_unseen();
     }
 
+    /// Waits until every guard that is pinned now is gone.
+    pub fn synchronize(&self) {
+        let over = Arc::new(AtomicU64::new(0));
+        let told = over.clone();
+        // SAFETY: the closure frees nothing that anybody could reach.
+        unsafe { self.pin().defer(0, move || told.store(1, Ordering::Release)) };
+        while over.load(Ordering::Acquire) == 0 {
+            self.collect();
+            super::spin_loop();
+        }
+    }
+
     /// Nothing is bounded in a model.
     pub fn relieve(&self) {}
 }

@@ -62,6 +62,18 @@ pub enum Planted {
     FlushWithoutGrace,
     /// FLUSH takes the generation by a load and a store.
     FlushBySeparateSteps,
+    /// A record is put on the pile of kept ones without releasing it.
+    RelaxedKeep,
+    /// A snapshot does not wait for changes that have earlier tickets.
+    SnapshotWithoutFirstGrace,
+    /// A snapshot does not wait for images that are on their way.
+    SnapshotWithoutSecondGrace,
+    /// A snapshot takes its ticket before it is armed.
+    SnapshotArmedLate,
+    /// A logged counter is changed in place in both directions.
+    CounterTurns,
+    /// A counter that a snapshot needs is changed in place.
+    AddToImage,
     /// An entry of the ring is published without releasing its payload.
     RelaxedEntry,
     /// The consumer looks at an entry's state without acquiring its payload.

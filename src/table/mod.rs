@@ -19,6 +19,8 @@
 //! * **The root is loaded inside the pin**; a stale root is followed by its migration only.
 //! * **Freeze before unlink.** An integer record's counter is frozen before the record is replaced
 //!   or removed (`record::counter`).
+//! * **Ticket before change.** With a journal, every change has its place in the log's order between
+//!   the reading of the key and its linearization point ([`journal`]).
 //! * **Nothing blocks while pinned.** Every loop below retries only when another thread succeeded.
 //!
 //! # Linearization points
@@ -36,11 +38,13 @@
 #![allow(unsafe_code)]
 
 mod array;
+mod journal;
 mod migrate;
 mod scan;
 mod slot;
 mod write;
 
+pub use journal::{Journal, Silent, Tag, Written};
 pub use scan::{GRAIN_BITS, Which};
 pub use write::Decision;
 
@@ -74,6 +78,8 @@ impl Default for TableOptions {
 
 /// A set of records by key.
 pub struct Table {
+    /// Tells the table from those before and after it.
+    number: u64,
     segments: Box<[AtomicPtr<Array>]>,
     options: TableOptions,
     /// Present keys.
@@ -94,9 +100,15 @@ pub struct Table {
 impl Table {
     /// An empty table whose records are retired to `collector`.
     pub fn new(options: TableOptions, collector: Collector) -> Self {
+        Self::numbered(0, options, collector)
+    }
+
+    /// An empty table with a number.
+    pub fn numbered(number: u64, options: TableOptions, collector: Collector) -> Self {
         assert!(options.segment_bits <= 20);
         let segments = 0..1usize << options.segment_bits;
         Self {
+            number,
             segments: segments.map(|_| AtomicPtr::new(null_mut())).collect(),
             options,
             live: Striped::new(),
@@ -117,6 +129,12 @@ impl Table {
         self.free_arrays();
         crate::sync::graveyard::born();
         crate::sync::graveyard::bury(move || drop(self));
+    }
+
+    /// The number that it was made with.
+    #[inline]
+    pub fn number(&self) -> u64 {
+        self.number
     }
 
     /// Number of present keys: exact when nothing changes, else the number at some moment of the

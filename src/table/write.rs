@@ -2,9 +2,11 @@
 
 use super::Table;
 use super::array::{Array, Probe};
+use super::journal::{Journal, Silent, Tag, Written};
 use super::migrate::Moving;
 use super::slot::{Word, tag_of};
-use crate::record::{self, Birth, Header, Key, OwnedRecord, RecordRef};
+use crate::record::{Birth, Key, OwnedRecord, RecordRef, Unlinked};
+use crate::ring::Entry;
 use crate::sync::atomic::Ordering;
 use crate::sync::epoch::Guard;
 use crate::sync::plain;
@@ -28,8 +30,9 @@ pub enum Decision<R> {
     /// Leave it as it is.
     Keep(R),
     /// Publish this record as its value.
-    Put(OwnedRecord, R),
-    /// Make it absent. The number is the version of the absence, if a record must be made for it.
+    Put(OwnedRecord, Tag, R),
+    /// Make it absent. The number is the version of the absence, if a record must be made for it and
+    /// there is no journal to give it one.
     Remove(u64, R),
     /// Look again: what was seen is about to change.
     Again,
@@ -62,6 +65,18 @@ impl Table {
         &self,
         key: Key<'_>,
         guard: &'g Guard<'_>,
+        decide: impl FnMut(Option<RecordRef<'g>>) -> Decision<R>,
+    ) -> R {
+        self.update_told(key, guard, None::<&Silent>, decide)
+    }
+
+    /// [`update`](Table::update) that tells a journal of the change.
+    #[inline]
+    pub fn update_told<'g, R>(
+        &self,
+        key: Key<'_>,
+        guard: &'g Guard<'_>,
+        journal: Option<&impl Journal>,
         mut decide: impl FnMut(Option<RecordRef<'g>>) -> Decision<R>,
     ) -> R {
         let mut helped = false;
@@ -82,13 +97,13 @@ impl Table {
             match decide(target.current) {
                 Decision::Again => {}
                 Decision::Keep(result) => return result,
-                Decision::Put(record, result) => {
-                    if self.put(&target, record, key, guard) {
+                Decision::Put(record, tag, result) => {
+                    if self.put(&target, record, tag, key, guard, journal) {
                         return result;
                     }
                 }
                 Decision::Remove(version, result) => {
-                    if self.remove(&target, version, key, guard) {
+                    if self.remove(&target, version, key, guard, journal) {
                         return result;
                     }
                 }
@@ -161,9 +176,11 @@ impl Table {
     fn put(
         &self,
         target: &Target<'_>,
-        record: OwnedRecord,
+        mut record: OwnedRecord,
+        tag: Tag,
         key: Key<'_>,
         guard: &Guard<'_>,
+        journal: Option<&impl Journal>,
     ) -> bool {
         let array = target.place.array;
         let claims = target.word.is_empty();
@@ -172,11 +189,16 @@ impl Table {
             return false;
         }
         freeze_counter(target.current);
+        let entry = journal.map(|journal| {
+            let entry = journal.enter(key, Written::Put(record.as_ref(), tag));
+            record.set_version(entry.ticket());
+            entry
+        });
         let has_deadline = record.as_ref().has_deadline();
         let pointer = record.into_raw();
         let new = Word::live(pointer, tag_of(key.hash), has_deadline);
         if planted::is(Planted::RetireBeforeUnlink) {
-            retire_old(target.word.pointer(), guard);
+            dispose(target, 0, None::<&Silent>, guard);
         }
         if array.slot(target.index).publish(target.word, new).is_err()
             && !(claims && planted::is(Planted::LostClaimIgnored))
@@ -188,6 +210,7 @@ impl Table {
             drop(unsafe { OwnedRecord::from_raw(pointer) });
             return false;
         }
+        let ticket = commit(entry);
         self.count_deadlines(target.word.has_deadline(), has_deadline);
         if target.current.is_none() {
             self.live.add(1);
@@ -196,13 +219,20 @@ impl Table {
             }
         }
         if !planted::is(Planted::RetireBeforeUnlink) {
-            retire_old(target.word.pointer(), guard);
+            dispose(target, ticket, journal, guard);
         }
         true
     }
 
     /// Makes the target's key absent. False if another thread changed the slot first.
-    fn remove(&self, target: &Target<'_>, version: u64, key: Key<'_>, guard: &Guard<'_>) -> bool {
+    fn remove(
+        &self,
+        target: &Target<'_>,
+        version: u64,
+        key: Key<'_>,
+        guard: &Guard<'_>,
+        journal: Option<&impl Journal>,
+    ) -> bool {
         // An absent key stays as it is.
         let Some(current) = target.current else {
             return true;
@@ -210,11 +240,16 @@ impl Table {
         let array = target.place.array;
         let slot = array.slot(target.index);
         freeze_counter(target.current);
-        let keep = current.large().is_none() && current.record_size() <= KEEP_DEAD_BYTES;
+        let entry = journal.map(|journal| journal.enter(key, Written::Removed));
+        let version = entry.as_ref().map_or(version, |entry| entry.ticket());
+        let keep = current.large().is_none()
+            && current.record_size() <= KEEP_DEAD_BYTES
+            && !journal.is_some_and(|journal| journal.wants_removed());
         if keep {
             if slot.publish(target.word, target.word.dead()).is_err() {
                 return false;
             }
+            commit(entry);
         } else {
             let absent = OwnedRecord::absent(&Birth::of(key, version)).into_raw();
             let word = Word::live(absent, tag_of(key.hash), false);
@@ -223,7 +258,7 @@ impl Table {
                 drop(unsafe { OwnedRecord::from_raw(absent) });
                 return false;
             }
-            retire_old(current.as_ptr(), guard);
+            dispose(target, commit(entry), journal, guard);
         }
         self.live.add(-1);
         self.count_deadlines(target.word.has_deadline(), false);
@@ -278,12 +313,33 @@ fn freeze_counter(current: Option<RecordRef<'_>>) {
     }
 }
 
-/// Retires what a successful publication has unlinked.
-fn retire_old(record: *mut Header, guard: &Guard<'_>) {
-    if !record.is_null() {
-        // SAFETY: unlinked by this thread's successful compare-and-swap of the only slot that held
-        // it: a record stands in two arrays only while its old slot is not MOVED, and then nobody
-        // changes the new one.
-        unsafe { record::retire(guard, record) };
+/// The change has taken place; returns its ticket, 0 without a journal.
+#[inline]
+fn commit(entry: Option<Entry<'_>>) -> u64 {
+    entry.map_or(0, |entry| {
+        let ticket = entry.ticket();
+        entry.commit();
+        ticket
+    })
+}
+
+/// Retires what a successful publication has unlinked, or hands it to the journal: only a present
+/// record is of use there.
+#[inline]
+fn dispose(target: &Target<'_>, ticket: u64, journal: Option<&impl Journal>, guard: &Guard<'_>) {
+    let pointer = target.word.pointer();
+    if pointer.is_null() {
+        return;
+    }
+    // SAFETY: unlinked by this thread's successful compare-and-swap of the only slot that held it:
+    // a record stands in two arrays only while its old slot is not MOVED, and then nobody changes
+    // the new one.
+    let unlinked = unsafe { Unlinked::new(pointer) };
+    let left = match journal {
+        Some(journal) if target.current.is_some() => journal.take_unlinked(ticket, unlinked),
+        _ => Some(unlinked),
+    };
+    if let Some(unlinked) = left {
+        unlinked.retire(guard);
     }
 }

@@ -7,7 +7,7 @@ use ferrum_kv::store::{
 use ferrum_kv::sync::epoch::Collector;
 use ferrum_kv::sync::planted::{self, Planted};
 use ferrum_kv::sync::{Arc, graveyard};
-use ferrum_kv::table::{Decision, Table};
+use ferrum_kv::table::{Decision, Table, Tag};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
@@ -163,7 +163,7 @@ impl World {
         let participant = self.collector.register();
         let value = NewValue::Copy(value);
         self.table.update(key, &participant.pin(), |_| {
-            Decision::Put(OwnedRecord::new(&Birth::of(key, 0), &value), ())
+            Decision::Put(OwnedRecord::new(&Birth::of(key, 0), &value), Tag::Whole, ())
         });
     }
 

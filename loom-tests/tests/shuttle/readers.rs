@@ -5,7 +5,7 @@ use ferrum_kv::record::{Birth, Key, NewValue, OwnedRecord};
 use ferrum_kv::sync::Arc;
 use ferrum_kv::sync::epoch::Collector;
 use ferrum_kv::sync::planted::Planted;
-use ferrum_kv::table::{Decision, Table, TableOptions};
+use ferrum_kv::table::{Decision, Table, TableOptions, Tag};
 
 const ROUNDS: u64 = 12;
 /// Keys that all threads share.
@@ -45,7 +45,7 @@ fn work(number: u64, table: &Table, collector: &Collector) {
                     let text = format!("{number}:{round}");
                     table.update(key, &guard, |_| {
                         let value = NewValue::Copy(text.as_bytes());
-                        Decision::Put(OwnedRecord::new(&Birth::of(key, 0), &value), ())
+                        Decision::Put(OwnedRecord::new(&Birth::of(key, 0), &value), Tag::Whole, ())
                     });
                 }
                 _ => {}

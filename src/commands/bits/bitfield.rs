@@ -58,17 +58,20 @@ pub(super) fn bitfield<'a>(
     key: Key<'a>,
 ) -> Outcome<'a> {
     let operations = parse(context, args)?;
-    let writes = operations.iter().filter(|operation| operation.writes());
-    let Some(end) = writes.map(|operation| operation.field.end()).max() else {
+    let fields = || operations.iter().filter(|operation| operation.writes()).map(|it| it.field);
+    let Some(end) = fields().map(Field::end).max() else {
         return answer_reads(context, &operations, key);
     };
+    let start = fields().map(Field::start).min().unwrap_or(end);
     if end > context.value_limit() {
         // Redis would let the last field reach over the limit by some bytes.
         return Err(Refusal::BitOffset);
     }
     // The value grows even when every operation fails: so does Redis's.
     let answers: Vec<_> = context.database.change(&context.session, key, |entry| {
-        edit(entry, end, |bytes| operations.iter().map(|operation| operation.run(bytes)).collect())
+        edit(entry, start..end, |bytes| {
+            operations.iter().map(|operation| operation.run(bytes)).collect()
+        })
     });
     context.out.array(answers.len());
     for answer in answers {

@@ -72,6 +72,11 @@ const WINDOW_BYTES: usize = 16;
 const WINDOW_BITS: u32 = WINDOW_BYTES as u32 * 8;
 
 impl Field {
+    /// The first byte that it touches.
+    pub(super) fn start(self) -> usize {
+        self.offset / 8
+    }
+
     /// Bytes a value must have for the whole field to be in it.
     pub(super) fn end(self) -> usize {
         (self.offset + self.bits as usize).div_ceil(8)

@@ -180,7 +180,7 @@ fn setbit<'a>(context: &mut Context<'_>, args: &Args<'a>, key: Key<'a>) -> Outco
         if entry.is_some_and(is_done) {
             return Change::Keep(value);
         }
-        edit(entry, offset / 8 + 1, |bytes| {
+        edit(entry, offset / 8..offset / 8 + 1, |bytes| {
             let old = range::bit(bytes, offset);
             range::set_bit(bytes, offset, value);
             old

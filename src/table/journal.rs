@@ -1,0 +1,65 @@
+//! What a table tells of its changes, for a log of them in their order.
+//!
+//! A mutation asks its journal for a place in the order of all changes after it has read the key
+//! and before the compare-and-swap that changes it. So of two changes that build on one another the
+//! first has the earlier place: the later one has read what the first published, and the first had
+//! its place by then. The new record is born with that place as its version.
+
+use crate::record::{Key, RecordRef, Unlinked};
+use crate::ring::Entry;
+
+/// What is about to be published.
+#[derive(Clone, Copy)]
+pub enum Written<'r> {
+    /// This record, and what of it is new.
+    Put(RecordRef<'r>, Tag),
+    /// The key's absence.
+    Removed,
+}
+
+/// What of a record is new, compared with the one that it replaces.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Tag {
+    /// The value and the deadline.
+    Whole,
+    /// The deadline.
+    Deadline,
+    /// The last bytes of the value, so many.
+    Tail(usize),
+    /// The bytes of the value from an offset on, so many (and zeros before them, if it was shorter).
+    Range(usize, usize),
+    /// The value, which is a number, by an addition.
+    Added(i64),
+}
+
+/// Where the changes of a table are told.
+pub trait Journal {
+    /// Takes a place for a change. The entry is committed once the change has taken place.
+    fn enter(&self, key: Key<'_>, written: Written<'_>) -> Entry<'_>;
+
+    /// Whether removed records are to be handed over whatever their size. To be asked after
+    /// [`enter`](Journal::enter).
+    fn wants_removed(&self) -> bool;
+
+    /// Takes over a record that the change of this ticket has unlinked, if it is of use; else gives
+    /// it back.
+    fn take_unlinked(&self, ticket: u64, unlinked: Unlinked) -> Option<Unlinked>;
+}
+
+/// No journal: changes are not told.
+#[derive(Clone, Copy, Debug)]
+pub enum Silent {}
+
+impl Journal for Silent {
+    fn enter(&self, _: Key<'_>, _: Written<'_>) -> Entry<'_> {
+        match *self {}
+    }
+
+    fn wants_removed(&self) -> bool {
+        match *self {}
+    }
+
+    fn take_unlinked(&self, _: u64, _: Unlinked) -> Option<Unlinked> {
+        match *self {}
+    }
+}
