@@ -32,6 +32,11 @@ pub(super) fn command(name: &[u8]) -> Option<&'static Row> {
     find(packed).or_else(|| with_underscores(name, packed))
 }
 
+/// Whether there is a command called `name`, in any mixture of cases.
+pub fn is_command(name: &[u8]) -> bool {
+    command(name).is_some()
+}
+
 #[inline(always)]
 fn find(packed: Packed) -> Option<&'static Row> {
     let mut index = packed.slot();
