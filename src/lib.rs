@@ -10,8 +10,9 @@
 //! | 2 | [`record`]: a key and its value in one allocation; [`ring`]: changes in line for the log |
 //! | 3 | [`table`]: the lock-free hash table |
 //! | 4 | [`store`]: databases and what may be done to their keys |
-//! | 5 | `commands`: rows of data, handlers, the batch engine |
-//! | 6 | `server`: sockets and workers |
+//! | 5 | `aof`: the log on disk |
+//! | 6 | `commands`: rows of data, handlers, the batch engine |
+//! | 7 | `server`: sockets and workers |
 //!
 //! A request goes from a `server` connection through the `resp` decoder to the `commands` engine,
 //! which pins the epoch once a batch, brings the keys' memory near, and runs the handlers on the
@@ -19,6 +20,8 @@
 //!
 //! Under `--cfg loom` and `--cfg shuttle` only the floors that carry protocols are built.
 
+#[cfg(not(any(loom, shuttle)))]
+pub mod aof;
 #[cfg(not(any(loom, shuttle)))]
 pub mod commands;
 #[cfg(not(any(loom, shuttle)))]

@@ -1,8 +1,12 @@
-//! The `ferrum-kv` command: reads the command line, sets up the log, runs the server.
+//! The `ferrum-kv` command: reads the command line, sets up messages, runs the server or checks a
+//! log.
 
+use std::io::Write;
 use std::process::ExitCode;
 
-use ferrum_kv::config::cli::{self, Request};
+use ferrum_kv::aof::{self, Fix};
+use ferrum_kv::commands;
+use ferrum_kv::config::cli::{self, Check, Request};
 use ferrum_kv::config::{Config, LogLevel};
 use ferrum_kv::server::{self, Build};
 
@@ -16,15 +20,17 @@ const BUILD: Build = Build { allocator: "jemalloc" };
 
 fn main() -> ExitCode {
     let result = match cli::parse(std::env::args_os()) {
-        Ok(Request::Serve(config)) => serve(*config),
+        Ok(Request::Serve(config)) => serve(*config).map(|()| true),
+        Ok(Request::Check(request)) => check(&request),
         Ok(Request::Show(text)) => {
             print!("{text}");
-            Ok(())
+            Ok(true)
         }
         Err(error) => Err(error),
     };
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("ferrum-kv: {error}");
             ExitCode::FAILURE
@@ -36,6 +42,27 @@ fn serve(config: Config) -> Result<(), String> {
     start_log(config.log_level);
     server::log_panics();
     server::run(config, BUILD).map_err(|error| error.to_string())
+}
+
+/// Checks a log. Returns whether all is well with it.
+fn check(request: &Check) -> Result<bool, String> {
+    let fix = match (request.fix, request.yes) {
+        (false, _) => Fix::No,
+        (true, false) => Fix::Ask(&mut ask),
+        (true, true) => Fix::Yes,
+    };
+    let mut out = std::io::stdout();
+    aof::check(&request.path, fix, commands::is_command, &mut out)
+        .map_err(|error| error.to_string())
+}
+
+/// Asks on the terminal. Whatever is not a yes is a no.
+fn ask(question: &str) -> bool {
+    eprint!("{question}");
+    let _ = std::io::stderr().flush();
+    let mut answer = String::new();
+    let read = std::io::stdin().read_line(&mut answer);
+    read.is_ok() && ["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str())
 }
 
 /// Logs to standard error, one line per message with the time in UTC. The environment variable

@@ -7,9 +7,9 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::Parser;
 use clap::builder::RangedU64ValueParser;
 use clap::error::ErrorKind;
+use clap::{Args, Parser, Subcommand};
 
 use super::{Address, AppendFsync, Config, IO_THREADS_MAX, LogLevel, parse_memory};
 
@@ -33,7 +33,11 @@ const PERCENT_MAX: i64 = i32::MAX as i64;
 
 #[derive(Debug, Parser)]
 #[command(name = "ferrum-kv", version, about, max_term_width = 100)]
+#[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
 struct Flags {
+    #[command(subcommand)]
+    task: Option<Task>,
+
     /// Address to listen on [default: 127.0.0.1:6380]
     #[arg(long, value_name = "HOST:PORT")]
     addr: Option<Address>,
@@ -89,11 +93,36 @@ struct Flags {
     auto_aof_rewrite_min_size: Option<u64>,
 }
 
+/// What can be asked for instead of a server.
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Verify a log and print what is in it; exit code 0 if it is whole
+    Check(Check),
+}
+
+/// What to check, and what may be done to it.
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
+pub struct Check {
+    /// The log, or the manifest of a log of redis-server
+    #[arg(value_name = "FILE")]
+    pub path: PathBuf,
+
+    /// Cut off a torn end after asking; what is cut is kept in FILE.torn-SECONDS
+    #[arg(long)]
+    pub fix: bool,
+
+    /// Do not ask
+    #[arg(long, requires = "fix")]
+    pub yes: bool,
+}
+
 /// What the command line asks for.
 #[derive(Debug)]
 pub enum Request {
     /// Run a server with these settings.
     Serve(Box<Config>),
+    /// Verify a log.
+    Check(Check),
     /// Print this text (help or version) and end well.
     Show(String),
 }
@@ -106,6 +135,7 @@ pub fn parse<A: Into<OsString> + Clone>(
     arguments: impl IntoIterator<Item = A>,
 ) -> Result<Request, String> {
     match Flags::try_parse_from(arguments) {
+        Ok(Flags { task: Some(Task::Check(check)), .. }) => Ok(Request::Check(check)),
         Ok(flags) => {
             let mut config = Config::default();
             flags.apply(&mut config);
@@ -193,8 +223,31 @@ mod tests {
         let arguments = [&["ferrum-kv"], arguments].concat();
         match parse(arguments)? {
             Request::Serve(config) => Ok(*config),
+            Request::Check(check) => panic!("{check:?}"),
             Request::Show(text) => Err(text),
         }
+    }
+
+    fn check(arguments: &[&str]) -> Result<Check, String> {
+        let arguments = [&["ferrum-kv", "check"], arguments].concat();
+        match parse(arguments)? {
+            Request::Check(check) => Ok(check),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_check_has_a_file_and_flags_of_its_own() {
+        let path = PathBuf::from("log.aof");
+        let expected = Check { path, fix: false, yes: false };
+        assert_eq!(check(&["log.aof"]), Ok(expected.clone()));
+        assert_eq!(check(&["--fix", "log.aof"]), Ok(Check { fix: true, ..expected.clone() }));
+        let both = Check { fix: true, yes: true, ..expected };
+        assert_eq!(check(&["log.aof", "--fix", "--yes"]), Ok(both));
+        for wrong in [&[][..], &["log.aof", "--yes"], &["log.aof", "--maxclients", "1"]] {
+            assert!(!check(wrong).unwrap_err().contains('\n'), "{wrong:?}");
+        }
+        assert!(config(&["--maxclients", "1", "check", "log.aof"]).is_err());
     }
 
     #[test]

@@ -105,14 +105,28 @@ impl Batch {
         Args { spans: &self.spans[start..end], input, batch: self }
     }
 
-    /// Makes a command of all spans after the last one's end.
+    /// Adds an argument to the command in progress: `length` bytes from `start` on of the input
+    /// that [`Batch::args`] will be given. For whoever finds commands without a decoder. The start
+    /// is below 4 GiB, the length below 2 GiB.
+    #[inline(always)]
+    pub fn push_argument(&mut self, start: usize, length: usize) {
+        self.spans.push(Span::input(start, length));
+    }
+
+    /// Makes a command of all arguments after the last one's end.
     #[inline]
-    pub(super) fn finish_command(&mut self) {
+    pub fn finish_command(&mut self) {
         self.ends.push(self.spans.len() as u32);
     }
 
-    /// Forgets the spans after the last command's end.
-    pub(super) fn abandon_command(&mut self) {
+    /// Keeps the first `commands` commands only. Unlike [`Batch::clear`] it keeps all room.
+    pub fn truncate(&mut self, commands: usize) {
+        self.ends.truncate(commands);
+        self.abandon_command();
+    }
+
+    /// Forgets the arguments after the last command's end.
+    pub fn abandon_command(&mut self) {
         self.spans.truncate(self.finished_spans());
     }
 

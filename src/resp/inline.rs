@@ -11,6 +11,17 @@
 
 use super::error::ProtocolError;
 
+/// The words of a line, quotes resolved.
+///
+/// # Errors
+/// [`ProtocolError::UnbalancedQuotes`] when a quote is not closed as it must be.
+pub fn words(line: &[u8]) -> Result<Vec<Vec<u8>>, ProtocolError> {
+    let mut scratch = Vec::new();
+    let mut places = Vec::new();
+    split(line, &mut scratch, |start, length| places.push(start..start + length))?;
+    Ok(places.into_iter().map(|place| scratch[place].to_vec()).collect())
+}
+
 /// Splits a line (without its newline) and calls `word` with each word.
 pub(super) fn split(
     line: &[u8],

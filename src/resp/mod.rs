@@ -35,6 +35,7 @@ pub use batch::{Args, Batch};
 pub use decode::{Decoded, Decoder};
 pub use encode::Protocol;
 pub use error::ProtocolError;
+pub use inline::words;
 pub use large::{LARGE_ARG, LargeArg};
 pub use limits::Limits;
 pub use output::{Chunks, ReplyBuffer};

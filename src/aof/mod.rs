@@ -1,0 +1,61 @@
+//! The log on disk: RESP commands in the order in which they took effect, in one plain file that
+//! redis-server accepts.
+//!
+//! * `format` knows one command in a buffer; [`Reader`] goes through a file, a [`Chunk`] at a time,
+//!   and tells a torn end from corruption.
+//! * [`open`] is the start of a server: it resolves a manifest of Redis's, takes the [`Lock`],
+//!   creates the file where there is none.
+//! * [`cut`] takes a torn end off and keeps it beside the file.
+//! * `manifest` reads Redis's list of parts and joins them into one plain file.
+//! * [`check`] is the operator's view: what a log holds and whether it is whole.
+//! * [`Error`] has one variant per failure, worded for the operator.
+//!
+//! # The format
+//!
+//! ```text
+//! log        = { annotation | command }
+//! annotation = "#" bytes without NUL and newline, newline        at most 1,024 bytes
+//! command    = "*" count CR LF, count times: "$" length CR LF bytes CR LF
+//! ```
+//!
+//! Numbers are plain decimals: no sign, no leading zero. A command has 1 to 1,048,576 arguments of
+//! at most 512 MiB, 2 GiB in all. The commands between MULTI and EXEC are one unit: all of them or
+//! none. The log begins in database 0; SELECT changes it.
+//!
+//! # Torn or corrupt
+//!
+//! A log is *torn* when its bytes are the beginning of a valid log and more: it ends inside a
+//! command, inside an annotation, or inside a block that MULTI has begun. That is what a process or
+//! a machine leaves that died while it wrote, and cutting the unfinished part off loses nothing that
+//! was ever whole. NUL bytes from some place to the end count as torn as well, wherever they begin:
+//! a file system that had given the file its length before its contents leaves them in a power cut.
+//!
+//! Everything else is *corrupt*: a byte that no valid log has in its place. So is, to be on the
+//! safe side, an unfinished last command whose bytes hold whole commands: the length or the count
+//! in front of them is damaged more probably than someone stored a piece of a log as a value. And
+//! so is a name that is no command's, as damage can make EXEC something else.
+//!
+//! There are no checksums, so damage inside an argument (a bit of a value) cannot be seen, nor can
+//! damage that makes one valid command another.
+
+mod check;
+mod chunk;
+mod durable;
+mod error;
+mod format;
+mod lock;
+mod manifest;
+mod open;
+mod reader;
+mod repair;
+#[cfg(test)]
+mod tests;
+
+pub use check::{Checked, Contents, Fix, Verdict, check, examine};
+pub use chunk::{Chunk, Place};
+pub use error::{Corrupt, Error, Reason};
+pub use lock::Lock;
+pub use manifest::Joined;
+pub use open::{Opened, open};
+pub use reader::{End, Known, Reader, Step, Torn, TornPart};
+pub use repair::{Cut, cut};
