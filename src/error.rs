@@ -62,8 +62,17 @@ pub enum Error {
         /// The name of the thread.
         name: String,
     },
+    /// The log cannot be had, loaded or written.
+    Log(Box<dyn std::error::Error + Send + Sync>),
     /// A second signal came while the server was stopping: it stops at once.
     Interrupted,
+}
+
+impl Error {
+    /// What is wrong with the log, as a failure of the server.
+    pub fn log(source: impl std::error::Error + Send + Sync + 'static) -> Error {
+        Error::Log(Box::new(source))
+    }
 }
 
 impl fmt::Display for Error {
@@ -94,6 +103,7 @@ impl fmt::Display for Error {
             }
             Error::Signals(source) => write!(f, "cannot install signal handlers: {source}"),
             Error::WorkerDied { name } => write!(f, "the thread {name} ended unexpectedly"),
+            Error::Log(source) => source.fmt(f),
             Error::Interrupted => write!(f, "stopped at once by a second signal"),
         }
     }
@@ -107,6 +117,7 @@ impl std::error::Error for Error {
             | Error::Thread { source, .. }
             | Error::EventLoop { source, .. }
             | Error::Signals(source) => Some(source),
+            Error::Log(source) => Some(source.as_ref()),
             Error::Setting { .. }
             | Error::OpenFiles { .. }
             | Error::WorkerDied { .. }

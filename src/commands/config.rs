@@ -85,7 +85,7 @@ fn parse_append_fsync(value: &[u8]) -> Result<Change, Cow<'static, str>> {
     let when = AppendFsync::from_name(value).ok_or_else(|| {
         format!("argument(s) must be one of the following: {}", AppendFsync::names())
     })?;
-    Ok(Box::new(move |state| state.persistence.set_append_fsync(when)))
+    Ok(Box::new(move |state| state.set_append_fsync(when)))
 }
 
 fn parse_rewrite_percentage(value: &[u8]) -> Result<Change, Cow<'static, str>> {

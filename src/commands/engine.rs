@@ -193,6 +193,13 @@ impl Engine {
         self.local.take_exposed()
     }
 
+    /// The keys of all databases.
+    pub fn keys(&self) -> u64 {
+        let session = self.local.pin();
+        let keyspace = &self.state.keyspace;
+        (0..keyspace.databases()).map(|index| keyspace.database(index).len(&session)).sum()
+    }
+
     /// One slice of active expiry, well under a millisecond. Returns when the next one is due,
     /// `None` for the next tick.
     pub fn sweep(&mut self) -> Option<Duration> {

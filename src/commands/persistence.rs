@@ -51,9 +51,9 @@ impl Persistence {
         }
     }
 
-    /// Ends the loading: from now on changes are logged through `handle`, and all commands run. A
+    /// Ends the loading: from now on all commands run, and their changes are written by `handle`. A
     /// second call does nothing.
-    pub fn begin(&self, handle: Arc<LogHandle>) {
+    pub(super) fn begin(&self, handle: Arc<LogHandle>) {
         if self.handle.set(handle).is_ok() {
             self.push_policy();
             // Release: who sees the stage sees the handle and all that was loaded.

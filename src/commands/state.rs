@@ -5,9 +5,11 @@ use std::hash::{BuildHasher, RandomState};
 use std::time::Instant;
 
 use super::persistence::Persistence;
-use crate::config::Config;
+use crate::aof::writer::LogHandle;
+use crate::config::{AppendFsync, Config};
 use crate::stats::Registry;
 use crate::store::{Keyspace, KeyspaceOptions};
+use crate::sync::Arc;
 use crate::sync::plain::{AtomicU64, Ordering};
 
 /// The Redis version whose behaviour this server follows, which it reports to clients that choose
@@ -51,6 +53,27 @@ impl ServerState {
             replication_id: random_id(),
             peak_bytes: AtomicU64::new(0),
             last_client_id: AtomicU64::new(0),
+        }
+    }
+
+    /// Ends the loading: from now on changes are logged through `handle`, and all commands run. To be
+    /// called once, after [`Keyspace::start_log`].
+    pub fn begin_log(&self, handle: Arc<LogHandle>) {
+        self.set_strict(self.persistence.append_fsync());
+        self.persistence.begin(handle);
+    }
+
+    /// Has the log synced in another way from now on.
+    pub(super) fn set_append_fsync(&self, when: AppendFsync) {
+        // What is acknowledged from now on waits for its sync: its changes must be noted before.
+        self.set_strict(when);
+        self.persistence.set_append_fsync(when);
+    }
+
+    /// Has replies note what they tell of, if they are to wait for it.
+    fn set_strict(&self, when: AppendFsync) {
+        if let Some(log) = self.keyspace.log() {
+            log.set_strict(when == AppendFsync::Always);
         }
     }
 

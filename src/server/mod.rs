@@ -13,32 +13,44 @@
 //! that never leave it. Buffers belong to the worker and are lent to whichever connection has
 //! its turn (`desk`). The worker reaches its connections through `clients`.
 //!
+//! Where there is a log it is loaded by threads of their own, while the workers answer that the
+//! server is loading (`loading`). Connections whose replies or changes have to wait for the log's
+//! writer do so in `waits`.
+//!
 //! To stop, the main thread closes the listening socket and the channels to the workers. Each
 //! worker then answers what its clients have already sent, closes, and ends; when all have ended,
-//! [`run`] returns.
+//! the log is brought to the disk, and [`run`] returns.
 
 mod acceptor;
 mod clients;
 mod connection;
 mod desk;
 mod load;
+mod loading;
 mod open_files;
 mod panics;
 mod signals;
+mod waits;
 mod worker;
 
 use std::net::{SocketAddr, TcpListener};
 use std::thread;
+use std::time::Duration;
 
-use log::{info, warn};
+use log::{error, info, warn};
 use tokio::runtime::{Builder, LocalOptions, LocalRuntime, Runtime};
+use tokio::sync::oneshot;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use self::acceptor::{Acceptor, Seat};
 use self::load::Load;
+use self::loading::{Loaded, Loader};
 use self::signals::Signals;
+use self::waits::Alarm;
 use self::worker::Arrival;
-use crate::commands::ServerState;
+use crate::aof::Lock;
+use crate::aof::writer::LogHandle;
+use crate::commands::{self, ServerState};
 use crate::config::Config;
 use crate::error::Error;
 use crate::sync::Arc;
@@ -71,10 +83,16 @@ pub fn run(mut config: Config, build: Build) -> Result<(), Error> {
     info!("PID: {}", std::process::id());
 
     let clients_max = config.max_clients;
+    let path = config.aof_path.as_deref();
+    let opened = path.map(|path| crate::aof::open(path, commands::is_command)).transpose();
+    let opened = opened.map_err(Error::log)?;
     let runtime = main_runtime()?;
     // One stripe of counters beyond the workers', for the acceptor.
     let state = Arc::new(ServerState::new(config, workers + 1));
-    let crew = Crew::start(&state, workers)?;
+    let alarms: Vec<Arc<Alarm>> = (0..workers).map(|_| Arc::default()).collect();
+    let crew = Crew::start(&state, &alarms)?;
+    let loader = opened.map(|opened| Loader::start(Arc::clone(&state), opened, alarms));
+    let loader = loader.transpose()?;
     let stats = Arc::clone(state.stats.worker(workers));
     let result = runtime.block_on(async {
         let signals = Signals::new()?;
@@ -83,7 +101,8 @@ pub fn run(mut config: Config, build: Build) -> Result<(), Error> {
                 let name = MAIN_THREAD.to_owned();
                 Error::EventLoop { name, source }
             })?;
-        serve(acceptor, signals, crew.ended, workers).await
+        let server = Running { state: &state, signals, ended: crew.ended, workers, loader };
+        server.serve(acceptor).await
     });
     // The process is about to end: freeing millions of keys one by one would only delay it.
     std::mem::forget(state);
@@ -103,39 +122,131 @@ fn main_runtime() -> Result<Runtime, Error> {
     runtime.map_err(|source| Error::EventLoop { name: MAIN_THREAD.to_owned(), source })
 }
 
-/// Accepts connections until a signal comes, then waits for the workers to end.
-async fn serve(
-    mut acceptor: Acceptor,
-    mut signals: Signals,
-    mut ended: UnboundedReceiver<usize>,
+/// How long a stopping server waits for the disk of the log.
+const DISK_PATIENCE: Duration = Duration::from_secs(30);
+
+/// A server from its start to its end, as the main thread sees it.
+struct Running<'s> {
+    state: &'s ServerState,
+    signals: Signals,
+    ended: UnboundedReceiver<usize>,
     workers: usize,
-) -> Result<(), Error> {
-    info!("Ready to accept connections");
-    let signal = loop {
-        tokio::select! {
-            biased;
-            signal = signals.stop() => break signal,
-            index = ended.recv() => {
-                let name = worker_name(index.unwrap_or_default());
-                return Err(Error::WorkerDied { name });
-            }
-            () = acceptor.accept() => {}
+    /// The log's, as long as it loads.
+    loader: Option<Loader>,
+}
+
+impl Running<'_> {
+    /// Accepts connections until a signal comes, then waits for the workers and the log to end.
+    async fn serve(mut self, acceptor: Acceptor) -> Result<(), Error> {
+        // Kept to the end: it tells other servers to keep off the log.
+        let mut _lock = None;
+        let result = self.serve_until_signal(acceptor, &mut _lock).await;
+        match result {
+            Ok(()) => self.stop_log().await?,
+            // A second signal has come already, or nothing was changed.
+            Err(Error::Interrupted | Error::Log(_)) => {}
+            // What was acknowledged is brought to the disk in any case.
+            Err(_) => self.stop_log().await.unwrap_or_else(|error| error!("{error}")),
         }
-    };
-    info!("Received {signal}: no new connections, answering what was received...");
-    drop(acceptor);
-    for _ in 0..workers {
+        if result.is_ok() {
+            info!("All clients are served, bye bye...");
+        }
+        result
+    }
+
+    async fn serve_until_signal(
+        &mut self,
+        mut acceptor: Acceptor,
+        lock: &mut Option<Lock>,
+    ) -> Result<(), Error> {
+        if self.loader.is_none() {
+            info!("{READY}");
+        }
+        let signal = loop {
+            tokio::select! {
+                biased;
+                signal = self.signals.stop() => break signal,
+                index = self.ended.recv() => {
+                    let name = worker_name(index.unwrap_or_default());
+                    return Err(Error::WorkerDied { name });
+                }
+                loaded = loaded(&mut self.loader) => {
+                    self.loader = None;
+                    if let Loaded::Ready(taken) = loaded? {
+                        *lock = Some(taken);
+                        info!("{READY}");
+                    }
+                }
+                () = acceptor.accept() => {}
+            }
+        };
+        info!("Received {signal}: no new connections, answering what was received...");
+        drop(acceptor);
+        if let Some(loader) = &mut self.loader {
+            loader.stop();
+            if let Loaded::Ready(taken) = loader.finish().await? {
+                *lock = Some(taken);
+            }
+        }
+        for _ in 0..self.workers {
+            tokio::select! {
+                biased;
+                signal = self.signals.stop() => return Err(interrupted(signal)),
+                _ = self.ended.recv() => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Has the log written and synced. No worker is left to change anything.
+    async fn stop_log(&mut self) -> Result<(), Error> {
+        let Some(handle) = self.state.persistence.handle() else {
+            return Ok(());
+        };
+        let stopped = stop_on_a_thread(Arc::clone(handle))?;
         tokio::select! {
             biased;
-            signal = signals.stop() => {
-                warn!("Received {signal} again: stopping at once");
-                return Err(Error::Interrupted);
+            signal = self.signals.stop() => Err(interrupted(signal)),
+            stopped = stopped => {
+                let died = |_| Err(Error::WorkerDied { name: LOG_STOPPER.to_owned() });
+                stopped.unwrap_or_else(died)
             }
-            _ = ended.recv() => {}
         }
     }
-    info!("All clients are served, bye bye...");
-    Ok(())
+}
+
+/// What is logged when all commands are served, in Redis's words.
+const READY: &str = "Ready to accept connections";
+
+const LOG_STOPPER: &str = "log-stopper";
+
+/// Waits for the end of the loading, for ever where nothing loads.
+async fn loaded(loader: &mut Option<Loader>) -> Result<Loaded, Error> {
+    match loader {
+        Some(loader) => loader.finish().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Stops the log without keeping this thread from signals.
+fn stop_on_a_thread(
+    handle: Arc<LogHandle>,
+) -> Result<oneshot::Receiver<Result<(), Error>>, Error> {
+    let (done, stopped) = oneshot::channel();
+    let body = move || {
+        // Nobody listens only after a second signal.
+        let _ = done.send(handle.stop(DISK_PATIENCE).map_err(Error::log));
+    };
+    let name = LOG_STOPPER.to_owned();
+    match thread::Builder::new().name(name.clone()).spawn(body) {
+        Ok(_) => Ok(stopped),
+        Err(source) => Err(Error::Thread { name, source }),
+    }
+}
+
+fn interrupted(signal: &str) -> Error {
+    warn!("Received {signal} again: stopping at once");
+    Error::Interrupted
 }
 
 /// The workers, from outside.
@@ -146,10 +257,11 @@ struct Crew {
 }
 
 impl Crew {
-    fn start(state: &Arc<ServerState>, workers: usize) -> Result<Crew, Error> {
+    /// Starts a worker for each alarm.
+    fn start(state: &Arc<ServerState>, alarms: &[Arc<Alarm>]) -> Result<Crew, Error> {
         let (end, ended) = unbounded_channel();
-        let seats = (0..workers)
-            .map(|index| start_worker(state, index, end.clone()))
+        let seats = (alarms.iter().enumerate())
+            .map(|(index, alarm)| start_worker(state, index, Arc::clone(alarm), end.clone()))
             .collect::<Result<_, _>>()?;
         Ok(Crew { seats, ended })
     }
@@ -159,6 +271,7 @@ impl Crew {
 fn start_worker(
     state: &Arc<ServerState>,
     index: usize,
+    alarm: Arc<Alarm>,
     end: UnboundedSender<usize>,
 ) -> Result<Seat, Error> {
     let name = worker_name(index);
@@ -176,7 +289,7 @@ fn start_worker(
         };
         // The main thread waits for this message; it is gone only if the process ends.
         let _ = ready.send(Ok(()));
-        worker::run(state, index, &runtime, receiver);
+        worker::run(state, index, &runtime, receiver, alarm);
     };
     let thread = thread::Builder::new().name(name.clone()).spawn(body);
     if let Err(source) = thread {

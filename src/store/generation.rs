@@ -138,6 +138,17 @@ impl Generations {
         Box::into_raw(Box::new(table))
     }
 
+    /// For each slot the database it belongs to and the number of its table.
+    pub(super) fn places(&self, guard: &Guard<'_>) -> Vec<(u64, u64)> {
+        let mut places = vec![(0, 0); self.len()];
+        for database in 0..self.len() {
+            let place = self.place(database, guard);
+            let table = self.current(database, guard).map_or(place as u64, Table::number);
+            places[place] = (database as u64, table);
+        }
+        places
+    }
+
     /// The table of a number, if it is the present one of its slot.
     pub(super) fn numbered<'g>(&self, number: u64, _guard: &'g Guard<'_>) -> Option<&'g Table> {
         let slot = &self.slots[(number % self.len() as u64) as usize];

@@ -137,6 +137,12 @@ impl Keyspace {
         consumer
     }
 
+    /// For each place of a database's tables the database it belongs to now and the number of its
+    /// table: what a log begins with (see [`Logged`]). Nobody flushes or swaps databases meanwhile.
+    pub fn places(&self, session: &Session<'_>) -> Vec<(u64, u64)> {
+        self.generations.places(&session.guard)
+    }
+
     /// The log's side of the changes, once they are logged.
     pub fn log(&self) -> Option<&Log> {
         self.log.get()
