@@ -20,6 +20,8 @@
 //! Under `--cfg loom` and `--cfg shuttle` only the floors that carry protocols are built.
 
 #[cfg(not(any(loom, shuttle)))]
+pub mod aof;
+#[cfg(not(any(loom, shuttle)))]
 pub mod commands;
 #[cfg(not(any(loom, shuttle)))]
 pub mod config;

@@ -7,12 +7,13 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 /// The floors, lowest first. A module names only modules of lower floors.
-const FLOORS: [&[&str]; 7] = [
+const FLOORS: [&[&str]; 8] = [
     &["sync", "error"],
     &["stats", "resp", "config"],
     &["record", "ring"],
     &["table"],
     &["store"],
+    &["aof"],
     &["commands"],
     &["server"],
 ];
