@@ -8,6 +8,7 @@
 //! * [`cut`] takes a torn end off and keeps it beside the file.
 //! * `manifest` reads Redis's list of parts and joins them into one plain file.
 //! * [`check`] is the operator's view: what a log holds and whether it is whole.
+//! * [`writer`] takes entries out of the ring and brings them to the disk.
 //! * [`Error`] has one variant per failure, worded for the operator.
 //!
 //! # The format
@@ -50,6 +51,7 @@ mod reader;
 mod repair;
 #[cfg(test)]
 mod tests;
+pub mod writer;
 
 pub use check::{Checked, Contents, Fix, Verdict, check, examine};
 pub use chunk::{Chunk, Place};

@@ -1,0 +1,259 @@
+//! The writer of the log: out of the ring, onto the disk.
+//!
+//! * `flusher` is the one thread that takes entries out, in the order of their tickets, and writes.
+//! * `translate` makes commands of them; `pending` holds these until they need not be written again.
+//! * `medium` knows what is written and what is safe, and what to do when either fails.
+//! * `storage` is the file. `syncer` is a thread that syncs it while the flusher goes on.
+//! * [`LogHandle`] is what all others see.
+//!
+//! # What a policy survives
+//! * [`Policy::Always`]: every round of writing is followed by a sync, and what comes meanwhile is
+//!   in the next round. A ticket below [`LogHandle::durable`] survives the loss of power; replies
+//!   are to wait for it ([`LogHandle::is_settled`]).
+//! * [`Policy::Everysec`]: a sync each second, beside the writing. The end of the process loses the
+//!   changes of some milliseconds, the loss of power those of a second, or of three when the disk
+//!   is slow; slower than that, the writing stops, the ring fills, and those who change keys wait.
+//! * [`Policy::No`]: the operating system decides.
+//!
+//! # When the disk fails
+//! [`LogHandle::refusal`] has the answer to every command that would change something, until
+//! writing, and under the first two policies syncing, works again. What was in the ring stays in
+//! memory and is written then, so nothing that was acknowledged is lost while the process lives.
+//! `durable` does not move meanwhile.
+
+mod error;
+mod failure;
+mod flusher;
+mod medium;
+mod pending;
+mod shared;
+mod storage;
+mod syncer;
+#[cfg(test)]
+mod tests;
+mod translate;
+
+pub use error::WriteError;
+pub use shared::Marked;
+pub use translate::Places;
+
+use crate::ring::Consumer;
+use crate::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use crate::sync::{Arc, Mutex, PoisonError};
+use flusher::Flusher;
+use shared::{Request, Shared};
+use std::path::{Path, PathBuf};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use storage::{FileStorage, Storage};
+
+/// When what is written is synced.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Policy {
+    /// Before any reply that tells of it.
+    Always,
+    /// Each second.
+    #[default]
+    Everysec,
+    /// When the operating system likes.
+    No,
+}
+
+impl Policy {
+    /// All of them.
+    pub const ALL: [Policy; 3] = [Policy::Always, Policy::Everysec, Policy::No];
+
+    /// Its name as a setting.
+    pub fn name(self) -> &'static str {
+        match self {
+            Policy::Always => "always",
+            Policy::Everysec => "everysec",
+            Policy::No => "no",
+        }
+    }
+
+    /// The policy of this name, in any case of letters.
+    pub fn from_name(name: &str) -> Option<Policy> {
+        Self::ALL.into_iter().find(|policy| policy.name().eq_ignore_ascii_case(name))
+    }
+
+    fn from_number(number: u32) -> Policy {
+        Self::ALL.get(number as usize).copied().unwrap_or_default()
+    }
+
+    /// Whether it ever syncs.
+    fn syncs(self) -> bool {
+        self != Policy::No
+    }
+}
+
+/// What the writer begins with.
+#[derive(Clone, Debug)]
+pub struct LogOptions {
+    /// The file, which exists.
+    pub path: PathBuf,
+    /// Its length in bytes, the end of its last whole command.
+    pub length: u64,
+    /// When to sync.
+    pub policy: Policy,
+    /// Which database belongs to which place, as replay has left them.
+    pub places: Places,
+}
+
+/// Figures of the log.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LogStatus {
+    /// Length of the file (`aof_current_size`).
+    pub current_bytes: u64,
+    /// Its length at the start or after the last rewrite (`aof_base_size`).
+    pub base_bytes: u64,
+    /// Bytes taken out of the ring and not yet written (`aof_buffer_length`).
+    pub buffered_bytes: u64,
+    /// Bytes not yet synced, written or not.
+    pub unsynced_bytes: u64,
+    /// Whether a sync is under way on its own thread, or due (`aof_pending_bio_fsync`).
+    pub sync_is_pending: bool,
+    /// How often the writing has waited for a sync of more than two seconds (`aof_delayed_fsync`).
+    pub delayed_syncs: u64,
+    /// Whether writing works (`aof_last_write_status`).
+    pub is_writing: bool,
+}
+
+/// The log, as everybody but its threads sees it.
+pub struct LogHandle {
+    shared: Arc<Shared>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl LogHandle {
+    /// Opens the file, makes safe what it holds, and starts the threads.
+    ///
+    /// # Errors
+    /// When the file cannot be opened or synced, or has not the length expected; when a thread
+    /// cannot be started.
+    pub fn start(options: LogOptions, consumer: Consumer) -> Result<Arc<LogHandle>, WriteError> {
+        let path = &options.path;
+        let open = |source| WriteError::Open { path: path.clone(), source };
+        let storage = FileStorage::open(path).map_err(open)?;
+        let (length, expected) = (storage.length().map_err(open)?, options.length);
+        if length != expected {
+            return Err(WriteError::Length { path: path.clone(), length, expected });
+        }
+        // A process that was killed may have left writes that are not synced.
+        storage.sync().map_err(open)?;
+        Self::start_on(Arc::new(storage), options, consumer)
+    }
+
+    fn start_on(
+        storage: Arc<dyn Storage>,
+        options: LogOptions,
+        consumer: Consumer,
+    ) -> Result<Arc<LogHandle>, WriteError> {
+        let (sender, inbox) = channel();
+        let ring = consumer.ring().clone();
+        let (policy, length) = (options.policy, options.length);
+        let shared = Shared::new(ring, sender, policy, consumer.position(), length);
+        let shared = Arc::new(shared);
+        let flusher = Flusher::new(shared.clone(), storage, options, consumer, inbox)?;
+        let thread = std::thread::Builder::new()
+            .name("ferrum-aof".to_owned())
+            .spawn(move || flusher.run())
+            .map_err(WriteError::Thread)?;
+        Ok(Arc::new(LogHandle { shared, thread: Mutex::new(Some(thread)) }))
+    }
+
+    /// The ticket below which everything is synced. Moves with every sync, whatever the policy;
+    /// under [`Policy::No`] it stands still.
+    #[inline]
+    pub fn durable(&self) -> u64 {
+        self.shared.durable()
+    }
+
+    /// Whether a reply may leave that tells of changes with tickets below `end`.
+    #[inline]
+    pub fn is_settled(&self, end: u64) -> bool {
+        self.policy() != Policy::Always || end <= self.durable()
+    }
+
+    /// The policy in force.
+    #[inline]
+    pub fn policy(&self) -> Policy {
+        self.shared.policy()
+    }
+
+    /// Changes the policy. Whoever asks [`is_settled`](LogHandle::is_settled) from now on gets the
+    /// answer of the new one.
+    pub fn set_policy(&self, policy: Policy) {
+        self.shared.set_policy(policy);
+        self.shared.tell(Request::Policy);
+    }
+
+    /// The error for commands that would change something, while the disk fails: the text of the
+    /// reply, `MISCONF ...`.
+    #[inline]
+    pub fn refusal(&self) -> Option<Arc<str>> {
+        self.shared.refusal()
+    }
+
+    /// Has `listener` called, by a thread of the log, whenever `durable` has moved, refusing has
+    /// begun or ended, or the policy has changed. It must not block, nor call this method.
+    pub fn on_progress(&self, listener: Box<dyn Fn() + Send + Sync>) {
+        self.shared.add_listener(listener);
+    }
+
+    /// The figures of the moment.
+    pub fn status(&self) -> LogStatus {
+        self.shared.status()
+    }
+
+    /// The place of the next [`Mark`](crate::store::Logged::Mark) that enters the ring, once
+    /// everything before it is written. To be called before the mark enters.
+    pub fn expect_mark(&self) -> Receiver<Marked> {
+        let (sender, receiver) = channel();
+        self.shared.tell(Request::Mark(sender));
+        receiver
+    }
+
+    /// Puts the file of this name in the place of the log: it holds in another form what the log
+    /// had before `copied`, and ends with a whole command. The rest of the log is added to it, it
+    /// is synced and given the log's name, and writing goes on in it. Waits for all that, and
+    /// returns the new length; the closer `copied` is to the end, the shorter the log stands still.
+    ///
+    /// # Errors
+    /// When the disk fails; the log goes on as it was. When the log has stopped.
+    pub fn switch(&self, file: &Path, copied: u64) -> Result<u64, WriteError> {
+        let (sender, receiver) = channel();
+        self.shared.tell(Request::Switch(file.to_owned(), copied, sender));
+        receiver.recv().unwrap_or(Err(WriteError::Stopped))
+    }
+
+    /// Writes everything that is in the ring, syncs whatever the policy, and ends the threads.
+    /// Nobody changes keys any more. The second time it does nothing.
+    ///
+    /// # Errors
+    /// When the disk fails, or does not answer within `patience`: then the threads are left alone.
+    pub fn stop(&self, patience: Duration) -> Result<(), WriteError> {
+        let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(running) = thread.take() else {
+            return Ok(());
+        };
+        let (sender, receiver) = channel();
+        self.shared.tell(Request::Stop(sender));
+        match receiver.recv_timeout(patience) {
+            Ok(result) => {
+                // It ends at once; a panic it has reported itself.
+                let _ = running.join();
+                result
+            }
+            Err(RecvTimeoutError::Timeout) => Err(WriteError::TooSlow),
+            Err(RecvTimeoutError::Disconnected) => Err(WriteError::Stopped),
+        }
+    }
+}
+
+impl Drop for LogHandle {
+    fn drop(&mut self) {
+        // Whom nobody waits for ends by itself.
+        self.shared.tell(Request::Stop(channel().0));
+    }
+}

@@ -1,0 +1,252 @@
+//! From entries of the ring to the commands of the file.
+//!
+//! An entry names a table; a command of the file acts on the selected database. So the translator
+//! knows which database each place belongs to ([`Logged::Swap`] exchanges two) and which database
+//! the file has selected, and writes SELECT when the next command is for another. It also knows the
+//! number of each place's living table, and drops what still comes for one that is flushed.
+
+use super::pending::Output;
+use crate::store::{Effect, Logged};
+use bytes::Bytes;
+
+/// Whose a place is, and the number of its living table.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Place {
+    database: u32,
+    table: u32,
+}
+
+/// The places of all databases at one ticket.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Places {
+    places: Vec<Place>,
+}
+
+impl Places {
+    /// Each place belongs to the database of its number and has its first table.
+    pub fn new(databases: u32) -> Self {
+        Self::in_order((0..databases).map(|place| (place, place)))
+    }
+
+    /// For each place its database and the number of its table, as replay has left them.
+    pub fn in_order(places: impl IntoIterator<Item = (u32, u32)>) -> Self {
+        let places = places.into_iter().map(|(database, table)| Place { database, table });
+        Self { places: places.collect() }
+    }
+
+    /// For each place its database and the number of its living table.
+    pub fn iter(&self) -> impl Iterator<Item = (u32, u32)> {
+        self.places.iter().map(|place| (place.database, place.table))
+    }
+
+    fn databases(&self) -> u32 {
+        self.places.len() as u32
+    }
+
+    /// The place of a table that still lives.
+    #[inline]
+    fn living(&mut self, table: u32) -> Option<&mut Place> {
+        let place = table.checked_rem(self.databases())?;
+        let place = &mut self.places[place as usize];
+        (table >= place.table).then_some(place)
+    }
+
+    /// Exchanges the places of two databases; false when there are no such two.
+    fn swap(&mut self, one: u32, other: u32) -> bool {
+        let place_of = |database| self.places.iter().position(|place| place.database == database);
+        let (Some(first), Some(second)) = (place_of(one), place_of(other)) else {
+            return false;
+        };
+        self.places[first].database = other;
+        self.places[second].database = one;
+        true
+    }
+}
+
+/// What became of an entry.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[must_use]
+pub(super) enum Translated {
+    /// It is in the output, or nothing was to be written.
+    Done,
+    /// Somebody waits for this place.
+    Mark,
+}
+
+/// Writes entries as commands.
+#[derive(Debug)]
+pub(super) struct Translator {
+    places: Places,
+    /// The database that the file has selected.
+    selected: Option<u32>,
+}
+
+impl Translator {
+    pub(super) fn new(places: Places) -> Self {
+        Self { places, selected: None }
+    }
+
+    /// The places after everything translated so far.
+    pub(super) fn places(&self) -> &Places {
+        &self.places
+    }
+
+    /// The next command is preceded by a SELECT.
+    pub(super) fn select_again(&mut self) {
+        self.selected = None;
+    }
+
+    /// Writes the command of an entry. `shared` is the buffer that its value may lie in.
+    #[inline]
+    pub(super) fn write(
+        &mut self,
+        entry: &Logged<'_>,
+        shared: Option<&Bytes>,
+        output: &mut Output,
+    ) -> Translated {
+        match *entry {
+            Logged::Key { table, key, effect } => {
+                if let Some(place) = self.places.living(table) {
+                    let database = place.database;
+                    self.select(database, output.open());
+                    write_effect(key, effect, shared, output);
+                }
+            }
+            Logged::Flush(table) => self.flush(table, output.open()),
+            Logged::Swap(one, other) => {
+                if self.places.swap(one, other) {
+                    let open = output.open();
+                    open.extend_from_slice(b"*3\r\n$6\r\nSWAPDB\r\n");
+                    number(open, u64::from(one));
+                    number(open, u64::from(other));
+                }
+            }
+            Logged::Mark => {
+                self.select_again();
+                return Translated::Mark;
+            }
+        }
+        Translated::Done
+    }
+
+    #[inline]
+    fn select(&mut self, database: u32, open: &mut Vec<u8>) {
+        if self.selected != Some(database) {
+            self.selected = Some(database);
+            open.extend_from_slice(b"*2\r\n$6\r\nSELECT\r\n");
+            number(open, u64::from(database));
+        }
+    }
+
+    fn flush(&mut self, table: u32, open: &mut Vec<u8>) {
+        let databases = self.places.databases();
+        if let Some(place) = self.places.living(table) {
+            place.table = table.saturating_add(databases);
+            let database = place.database;
+            self.select(database, open);
+            open.extend_from_slice(b"*1\r\n$7\r\nFLUSHDB\r\n");
+        }
+    }
+}
+
+#[inline]
+fn write_effect(key: &[u8], effect: Effect<'_>, shared: Option<&Bytes>, output: &mut Output) {
+    let open = output.open();
+    match effect {
+        Effect::Set(value, deadline) => {
+            match deadline {
+                None => open.extend_from_slice(b"*3\r\n$3\r\nSET\r\n"),
+                Some(_) => open.extend_from_slice(b"*5\r\n$3\r\nSET\r\n"),
+            }
+            bulk(open, key);
+            write_value(value, shared, output);
+            if let Some(deadline) = deadline {
+                let open = output.open();
+                open.extend_from_slice(b"$4\r\nPXAT\r\n");
+                number(open, deadline);
+            }
+        }
+        Effect::Append(value) => {
+            open.extend_from_slice(b"*3\r\n$6\r\nAPPEND\r\n");
+            bulk(open, key);
+            write_value(value, shared, output);
+        }
+        Effect::Range(offset, value) => {
+            open.extend_from_slice(b"*4\r\n$8\r\nSETRANGE\r\n");
+            bulk(open, key);
+            number(open, offset);
+            write_value(value, shared, output);
+        }
+        Effect::Add(delta) => {
+            open.extend_from_slice(b"*3\r\n$6\r\nINCRBY\r\n");
+            bulk(open, key);
+            bulk(open, itoa::Buffer::new().format(delta).as_bytes());
+        }
+        Effect::Expire(deadline) => {
+            open.extend_from_slice(b"*3\r\n$9\r\nPEXPIREAT\r\n");
+            bulk(open, key);
+            number(open, deadline);
+        }
+        Effect::Persist => {
+            open.extend_from_slice(b"*2\r\n$7\r\nPERSIST\r\n");
+            bulk(open, key);
+        }
+        Effect::Remove => {
+            open.extend_from_slice(b"*2\r\n$3\r\nDEL\r\n");
+            bulk(open, key);
+        }
+    }
+}
+
+/// Bytes of a value above which its buffer is written as it is instead of being copied: a copy of
+/// so many costs about as much as a write of its own.
+const SHARED_BYTES_MIN: usize = 16 * 1024;
+
+/// A value; one that lies in `shared` and is long is not copied.
+#[inline]
+fn write_value(value: &[u8], shared: Option<&Bytes>, output: &mut Output) {
+    match shared {
+        Some(shared) if value.len() >= SHARED_BYTES_MIN => {
+            let open = output.open();
+            header(open, value.len());
+            let (inside, outside) = (value.as_ptr_range(), shared.as_ptr_range());
+            if outside.start <= inside.start && inside.end <= outside.end {
+                output.splice(shared.slice_ref(value));
+            } else {
+                open.extend_from_slice(value);
+            }
+            output.open().extend_from_slice(b"\r\n");
+        }
+        _ => bulk(output.open(), value),
+    }
+}
+
+/// A bulk string.
+#[inline]
+fn bulk(open: &mut Vec<u8>, bytes: &[u8]) {
+    header(open, bytes.len());
+    open.extend_from_slice(bytes);
+    open.extend_from_slice(b"\r\n");
+}
+
+/// The header of a bulk string: its length.
+#[inline]
+fn header(open: &mut Vec<u8>, length: usize) {
+    // Most keys and values are short; a division by a constant and one bounds check.
+    if length < 10 {
+        open.extend_from_slice(&[b'$', b'0' + length as u8, b'\r', b'\n']);
+    } else if length < 100 {
+        let (tens, ones) = (b'0' + (length / 10) as u8, b'0' + (length % 10) as u8);
+        open.extend_from_slice(&[b'$', tens, ones, b'\r', b'\n']);
+    } else {
+        open.push(b'$');
+        open.extend_from_slice(itoa::Buffer::new().format(length).as_bytes());
+        open.extend_from_slice(b"\r\n");
+    }
+}
+
+/// A bulk string of decimal digits.
+#[inline]
+fn number(open: &mut Vec<u8>, value: u64) {
+    bulk(open, itoa::Buffer::new().format(value).as_bytes());
+}
