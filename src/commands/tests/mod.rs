@@ -4,6 +4,7 @@ mod batches;
 mod bits;
 mod docs;
 mod many_keys;
+mod persistence;
 mod recorded;
 mod server_info;
 
@@ -68,6 +69,7 @@ impl Server {
                     connection.flushes += 1;
                     at = next;
                 }
+                Progress::Stall(_) => panic!("there is no log to wait for"),
                 Progress::Done | Progress::Close => return replies,
             }
         }
