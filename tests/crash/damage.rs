@@ -1,8 +1,8 @@
 //! A file that is not what was written: cut at each of its last bytes, or with one bit wrong. Never
 //! a panic, and never other keys than the undamaged bytes lead to.
 //!
-//! The format has no checksums, so a flip inside an argument of the right length cannot be seen; what
-//! it leads to is then exactly what the flipped file says, by an interpreter that is not the
+//! The format has no checksums, so a flip inside an argument of the right length cannot be seen;
+//! what it leads to is then exactly what the flipped file says, by an interpreter that is not the
 //! server's.
 
 use std::collections::BTreeMap;

@@ -1,8 +1,8 @@
 //! What one client does to keys of its own, and which of its states a recovered server can be in.
 //!
 //! The steps of a client follow from its name and their numbers alone, and no state comes twice
-//! within the length of a round; so the step that a recovered state belongs to can be found by going
-//! through the states one by one.
+//! within the length of a round; so the step that a recovered state belongs to can be found by
+//! going through the states one by one.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;

@@ -50,8 +50,8 @@ impl Server {
         Server::with(&["--io-threads", "1"])
     }
 
-    /// With these flags; on a free port of the loopback interface unless they say where. Ready: what
-    /// it had to load is loaded.
+    /// With these flags; on a free port of the loopback interface unless they say where. Ready:
+    /// what it had to load is loaded.
     pub(crate) fn with(arguments: &[&str]) -> Server {
         let server = Server::launch(arguments, &[]);
         server.wait_until_ready();
