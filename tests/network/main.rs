@@ -3,8 +3,10 @@
 //! Each test starts a server of its own on a free port and stops it at the end; what the server
 //! logs is watched, so a panic anywhere inside fails the test that caused it.
 
+#[expect(dead_code, unused_imports, reason = "shared with tests/crash and tests/log_checker")]
 mod harness;
 
+mod append_only_file;
 mod binary_values;
 mod commands;
 mod concurrency;
@@ -12,6 +14,9 @@ mod differential;
 mod handshake;
 mod inline_commands;
 mod life_cycle;
+mod log_and_redis;
+mod log_recovery;
+mod log_settings;
 mod long_commands;
 mod many_clients;
 mod model;

@@ -73,6 +73,12 @@ impl Client {
         String::from_utf8(self.call(&arguments)).expect("a reply of text")
     }
 
+    /// Sends one command, its arguments apart by spaces; returns its reply as it came.
+    pub(crate) fn ask_bytes(&mut self, command: &str) -> Vec<u8> {
+        let arguments: Vec<_> = command.split(' ').collect();
+        self.call(&arguments)
+    }
+
     /// Receives one whole reply, with all that is nested in it, as it came.
     pub(crate) fn reply(&mut self) -> Vec<u8> {
         self.release();

@@ -1,18 +1,39 @@
-//! What every test works with: a server process, a client of raw bytes, the tools of Redis.
+//! What every test works with: a server process, a client of raw bytes, the log
+//! and what is in it, the tools of Redis.
 
 mod client;
+mod log_file;
+mod log_model;
 mod server;
+mod state;
 mod tools;
 
 pub(crate) use client::{Client, encode};
-pub(crate) use server::{Server, server_command};
+pub(crate) use log_file::{Folder, LogFile};
+pub(crate) use log_model::{Commands, Logged, Model};
+pub(crate) use server::{Server, is_stand_in, server_command};
+pub(crate) use state::{State, assert_same, dump, strings_in};
 pub(crate) use tools::{RedisServer, tool};
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// How long anything may take before a test calls it stuck. Far beyond what a busy machine of two
 /// cores needs for the longest step of any test.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A number of the environment.
+pub(crate) fn setting(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |text| match text.parse() {
+        Ok(number) => number,
+        Err(error) => panic!("{name}={text}: {error}"),
+    })
+}
+
+/// The time now, in milliseconds since 1970.
+pub(crate) fn unix_millis() -> u64 {
+    let time = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
+    u64::try_from(time.as_millis()).expect("before the year 500 million")
+}
 
 /// Waits until `condition` holds; panics with `what` when that takes too long.
 pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {

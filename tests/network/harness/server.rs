@@ -1,20 +1,34 @@
 //! A server process under test.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use super::{Client, PATIENCE, wait_until};
 
 /// The program under test, not yet started, with nothing of the environment that changes its log.
+/// FERRUM_TEST_PROGRAM can name another one that takes the same flags.
 pub(crate) fn server_command(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_ferrum-kv"));
+    let program = std::env::var("FERRUM_TEST_PROGRAM");
+    let mut command = match &program {
+        Ok(path) => Command::new(path),
+        Err(_) => Command::new(env!("CARGO_BIN_EXE_ferrum-kv")),
+    };
     command.env_remove("RUST_LOG").args(arguments).stdin(Stdio::null());
     command
 }
+
+/// Whether another program stands in, whose log has commands that ours never has.
+pub(crate) fn is_stand_in() -> bool {
+    std::env::var_os("FERRUM_TEST_PROGRAM").is_some()
+}
+
+/// What the server logs when everything is loaded.
+const READY: &str = "Ready to accept connections";
 
 /// A running server. Dropping it kills the process and fails the test if anything in it panicked.
 pub(crate) struct Server {
@@ -36,12 +50,25 @@ impl Server {
         Server::with(&["--io-threads", "1"])
     }
 
-    /// With these flags; on a free port of the loopback interface unless they say where.
+    /// With these flags; on a free port of the loopback interface unless they say where. Ready:
+    /// what it had to load is loaded.
     pub(crate) fn with(arguments: &[&str]) -> Server {
-        let mut command = server_command(arguments);
-        if !arguments.contains(&"--addr") {
-            command.args(["--addr", "127.0.0.1:0"]);
-        }
+        let server = Server::launch(arguments, &[]);
+        server.wait_until_ready();
+        server
+    }
+
+    /// With these flags and these further variables in its environment; ready.
+    pub(crate) fn with_environment(arguments: &[&str], variables: &[(&str, &str)]) -> Server {
+        let server = Server::launch(arguments, variables);
+        server.wait_until_ready();
+        server
+    }
+
+    /// As soon as it has said where it listens: it may still be loading, or refuse to.
+    pub(crate) fn launch(arguments: &[&str], variables: &[(&str, &str)]) -> Server {
+        let mut command = on_a_free_port(arguments);
+        command.envs(variables.iter().copied());
         command.stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the server starts");
         let lines = BufReader::new(child.stderr.take().expect("piped")).lines();
@@ -51,11 +78,12 @@ impl Server {
             let log = Arc::clone(&log);
             std::thread::spawn(move || {
                 for line in lines.map_while(Result::ok) {
-                    if let Some(address) = announced_address(&line) {
+                    let address = announced_address(&line);
+                    log.lock().expect("no panic holds it").push(line);
+                    if let Some(address) = address {
                         // Nobody listens when the start has been given up.
                         let _ = sender.send(address);
                     }
-                    log.lock().expect("no panic holds it").push(line);
                 }
             })
         };
@@ -67,6 +95,65 @@ impl Server {
             }
         };
         Server { child, address, log, reader: Some(reader) }
+    }
+
+    /// Waits until everything is loaded and commands are answered.
+    pub(crate) fn wait_until_ready(&self) {
+        wait_until("the server is ready", || {
+            let ended = self.reader.as_ref().is_none_or(JoinHandle::is_finished);
+            let ready = self.has_logged(READY);
+            assert!(ready || !ended, "the server did not start: {:?}", self.log());
+            ready
+        });
+    }
+
+    /// What a server that must not start with these flags says on standard error. It has ended with
+    /// exit code 1 and without a panic.
+    pub(crate) fn refusal(arguments: &[&str]) -> String {
+        let mut command = on_a_free_port(arguments);
+        command.stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the program runs");
+        let mut said = String::new();
+        let mut pipe = child.stderr.take().expect("piped");
+        let reader = std::thread::spawn(move || {
+            pipe.read_to_string(&mut said).expect("text");
+            said
+        });
+        let end = Instant::now() + PATIENCE;
+        let status = loop {
+            match child.try_wait().expect("a child can be waited for") {
+                Some(status) => break Some(status),
+                None if Instant::now() > end => break None,
+                None => std::thread::sleep(Duration::from_millis(5)),
+            }
+        };
+        // Fails only when the process has ended already.
+        let _ = child.kill();
+        let _ = child.wait();
+        let said = reader.join().expect("no panic");
+        let code = status.and_then(|status| status.code());
+        assert_eq!(code, Some(1), "{arguments:?} must be refused: {said}");
+        assert!(!said.contains("panic"), "{said}");
+        said
+    }
+
+    /// Ends the process at once (SIGKILL), as a crash would.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().expect("it has not ended by itself");
+        self.wait();
+    }
+
+    /// Whether a line of its log contains this text.
+    pub(crate) fn has_logged(&self, text: &str) -> bool {
+        self.log.lock().expect("log").iter().any(|line| line.contains(text))
+    }
+
+    /// A field of INFO as text; none when there is no such field.
+    pub(crate) fn info_text(&self, field: &str) -> Option<String> {
+        let text = self.connect().ask("INFO");
+        let start = format!("{field}:");
+        let line = text.lines().find_map(|line| line.strip_prefix(&start));
+        line.map(|value| value.trim().to_owned())
     }
 
     /// A new connection.
@@ -132,6 +219,15 @@ impl Drop for Server {
             assert!(!panicked, "the server panicked:\n{}", log.join("\n"));
         }
     }
+}
+
+/// The command with an address added, unless the flags name one.
+fn on_a_free_port(arguments: &[&str]) -> Command {
+    let mut command = server_command(arguments);
+    if !arguments.contains(&"--addr") {
+        command.args(["--addr", "127.0.0.1:0"]);
+    }
+    command
 }
 
 /// The address in the banner line.

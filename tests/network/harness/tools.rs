@@ -1,6 +1,7 @@
 //! Redis's own programs, to talk to the server under test or to compare it with.
 
 use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -20,25 +21,38 @@ pub(crate) fn tool(name: &str) -> Command {
     Command::new(name)
 }
 
-/// A redis-server without persistence, on a port of its own.
+/// A redis-server on a port of its own.
 pub(crate) struct RedisServer {
     child: Child,
     pub(crate) address: SocketAddr,
 }
 
 impl RedisServer {
+    /// Without persistence.
     pub(crate) fn start() -> RedisServer {
-        const TRIES: usize = 5;
-        // The free port may be taken by another process before redis-server gets it.
-        (0..TRIES).find_map(|_| RedisServer::try_start()).expect("redis-server starts")
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        RedisServer::with(folder, &["--save", "", "--appendonly", "no"])
     }
 
-    fn try_start() -> Option<RedisServer> {
+    /// With these flags, in this folder; it has loaded what it finds there.
+    pub(crate) fn with(folder: &Path, arguments: &[&str]) -> RedisServer {
+        const TRIES: usize = 5;
+        // The free port may be taken by another process before redis-server gets it.
+        let server = (0..TRIES).find_map(|_| RedisServer::try_start(folder, arguments));
+        let server = server.expect("redis-server starts");
+        wait_until("redis-server has loaded", || {
+            !server.connect().ask("PING").starts_with("-LOADING")
+        });
+        server
+    }
+
+    fn try_start(folder: &Path, arguments: &[&str]) -> Option<RedisServer> {
         let address = TcpListener::bind("127.0.0.1:0").ok()?.local_addr().ok()?;
         let port = address.port().to_string();
         let child = tool("redis-server")
-            .args(["--port", &port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
-            .current_dir(env!("CARGO_TARGET_TMPDIR"))
+            .args(["--port", &port, "--bind", "127.0.0.1"])
+            .args(arguments)
+            .current_dir(folder)
             .stdout(Stdio::null())
             .spawn()
             .ok()?;
