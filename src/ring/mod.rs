@@ -232,8 +232,8 @@ impl Ring {
         }
     }
 
-    /// Wakes the consumer if it sleeps and there is reason to; to be called after publications, once
-    /// for as many as come together.
+    /// Wakes the consumer if it sleeps and there is reason to; to be called after publications,
+    /// once for as many as come together.
     #[inline]
     pub fn wake(&self) {
         // Against `Consumer::rest`: forbids the look at `rest` to come before the publication, so
