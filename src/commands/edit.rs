@@ -5,8 +5,9 @@ use std::ops::Range;
 use super::context::with_bytes;
 use crate::store::{Change, Entry};
 
-/// A change of the bytes of a key in a range, up to the end of which there are zeros if they were
-/// fewer. `edit` is given all bytes and changes only those of the range. The key keeps its deadline.
+/// A change of the bytes of a key in a range; if they were fewer than up to its end, zeros come
+/// first. `edit` is given all bytes and changes only those of the range. The key keeps its
+/// deadline.
 pub(super) fn edit<'v, R>(
     entry: Option<Entry<'_>>,
     range: Range<usize>,

@@ -47,6 +47,8 @@ pub struct KeptRecord {
     pub table: u64,
     /// The ticket of the change that unlinked it.
     pub ticket: u64,
+    /// Bytes that are kept with it, as they were counted.
+    pub bytes: u64,
 }
 
 /// A pile of kept records: any thread adds one, by one compare-and-swap; any thread takes them all,
@@ -65,8 +67,9 @@ struct Node {
 
 impl KeptRecords {
     /// Adds a record.
-    pub fn push(&self, kept: KeptRecord) {
-        let bytes = kept.unlinked.record().allocated_size() as u64;
+    pub fn push(&self, unlinked: Unlinked, table: u64, ticket: u64) {
+        let bytes = unlinked.record().allocated_size() as u64;
+        let kept = KeptRecord { unlinked, table, ticket, bytes };
         // Relaxed: a count.
         self.bytes.fetch_add(bytes, plain::Ordering::Relaxed);
         let node = Box::into_raw(Box::new(Node { kept, below: null_mut() }));
@@ -92,10 +95,10 @@ impl KeptRecords {
         TakenRecords(self.top.swap(null_mut(), Ordering::Acquire))
     }
 
-    /// Notes that a record of so many bytes, which was taken, is gone.
-    pub fn forget_bytes(&self, bytes: usize) {
+    /// Notes that so many bytes of records that were taken are gone.
+    pub fn forget_bytes(&self, bytes: u64) {
         // Relaxed: a count.
-        self.bytes.fetch_sub(bytes as u64, plain::Ordering::Relaxed);
+        self.bytes.fetch_sub(bytes, plain::Ordering::Relaxed);
     }
 
     /// Bytes of the kept records, those included that were taken and are not yet forgotten.

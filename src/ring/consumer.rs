@@ -25,7 +25,7 @@ pub enum Read<'c> {
 pub enum Rest {
     /// By any entry.
     UntilAny,
-    /// When a quarter of the ring is taken, or the time is up.
+    /// When a quarter of the room is taken, or the time is up.
     Nap(Duration),
 }
 
@@ -99,17 +99,19 @@ impl Consumer {
         }
     }
 
-    /// Sleeps until there is something to do, unless there is already. Returns early now and then.
-    /// What was taken out has been given back.
+    /// Gives back everything taken out, then sleeps until there is something to do, unless there is
+    /// already. Returns early now and then.
     pub fn rest(&mut self, rest: Rest) {
-        debug_assert_eq!(self.released, self.next);
+        // A producer that waits for these slots would never publish, and the sleep never end.
+        self.release();
         let (word, timeout) = match rest {
             Rest::UntilAny => (SLEEPS, None),
             Rest::Nap(time) => (DOZES, Some(time)),
         };
         let ring = &self.ring;
-        // Relaxed: ordered by the fence.
-        ring.rest.store(word, Ordering::Relaxed);
+        // Relaxed: ordered by the fence. A swap, though a store would do: loom lets a store of ours
+        // come in two orders with a swap by a producer, whatever that has read.
+        ring.rest.swap(word, Ordering::Relaxed);
         // Against `Ring::wake`: forbids the look at the slot to come before we say that we sleep.
         if !planted::is(Planted::SleepWithoutFence) {
             fence(Ordering::SeqCst);
@@ -118,12 +120,23 @@ impl Consumer {
             && ring.slot(self.next).state(self.next, Ordering::Relaxed).is_some();
         let enough = match rest {
             Rest::UntilAny => published,
-            Rest::Nap(_) => published && ring.occupied() >= ring.slots.len() as u64 / 4,
+            Rest::Nap(_) => published && ring.is_filling(),
         };
         if !enough {
             self.sleeper.sleep(timeout);
         }
-        // Relaxed: a producer that still sees the old word wakes us once in vain.
-        ring.rest.store(AWAKE, Ordering::Relaxed);
+        // Relaxed: a producer that still sees the old word wakes us once in vain. A swap as above.
+        ring.rest.swap(AWAKE, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Consumer {
+    fn drop(&mut self) {
+        #[cfg(any(loom, shuttle))]
+        if std::thread::panicking() {
+            return;
+        }
+        // `Ring::drop` frees the boxes in all slots that are not given back.
+        self.release();
     }
 }

@@ -61,13 +61,13 @@ use slot::{Kind, Slot, State};
 
 /// Bytes of boxed payloads in the ring above which there is no room: as many as a busy disk takes
 /// in a second or less.
-const BOXED_BYTES_MAX: u64 = 64 << 20;
+const BOXED_BYTES_MAX: u64 = if cfg!(any(loom, shuttle)) { 64 } else { 64 << 20 };
 
 /// What the consumer does, as it tells producers.
 const AWAKE: usize = 0;
 /// It sleeps and is to be woken for any entry.
 const SLEEPS: usize = 1;
-/// It sleeps for a while and is to be woken when a quarter of the slots are taken.
+/// It sleeps for a while and is to be woken when a quarter of the room is taken.
 const DOZES: usize = 2;
 
 /// A payload too long for the slots.
@@ -100,9 +100,10 @@ pub struct Ring {
 }
 
 impl Ring {
-    /// A ring of `slots` slots, a power of two, whose first ticket is `first`, which is not 0.
+    /// A ring of `slots` slots, a power of two that holds the longest entry, whose first ticket is
+    /// `first`, which is not 0.
     pub fn new(slots: usize, first: u64) -> (Arc<Self>, Consumer) {
-        assert!(slots.is_power_of_two() && first > 0);
+        assert!(slots.is_power_of_two() && slots >= slot::SLOTS_MAX && first > 0);
         let (sleeper, waker) = parking::pair();
         let ring = Arc::new(Self {
             slots: (0..slots).map(|_| Slot::new()).collect(),
@@ -137,12 +138,26 @@ impl Ring {
     }
 
     /// Whether a producer may begin with changes; to be asked before it pins. Holds for as many
-    /// entries as a window of commands makes.
+    /// entries as a window of commands makes. Where there is none, the consumer has been woken.
     #[inline]
     pub fn has_room(&self) -> bool {
         // Relaxed: a count.
-        self.occupied() <= self.slots.len() as u64 / 2
-            && self.boxed_bytes.load(plain::Ordering::Relaxed) <= BOXED_BYTES_MAX
+        let has_room = self.occupied() <= self.slots.len() as u64 / 2
+            && self.boxed_bytes.load(plain::Ordering::Relaxed) <= BOXED_BYTES_MAX;
+        if !has_room {
+            // Whoever has taken the room may not have come to it, by a panic.
+            self.wake();
+        }
+        has_room
+    }
+
+    /// Whether a quarter of the room is taken, by slots or by boxed payloads: time to end a nap,
+    /// well before producers run out of room.
+    #[inline]
+    fn is_filling(&self) -> bool {
+        // Relaxed: the fences of `wake` and `Consumer::rest` order it, as they do the rest.
+        self.occupied() >= self.slots.len() as u64 / 4
+            || self.boxed_bytes.load(plain::Ordering::Relaxed) >= BOXED_BYTES_MAX / 4
     }
 
     /// Takes a ticket for a payload of at most [`ENTRY_BYTES`] bytes in all.
@@ -171,14 +186,15 @@ impl Ring {
             self.tail.store(ticket + count, Ordering::Release);
             ticket
         } else {
-            self.tail.fetch_add(count, Ordering::AcqRel)
+            // See "Orderings" above.
+            self.tail.fetch_add(count, planted::ordering(Ordering::AcqRel, Planted::RelaxedTicket))
         };
-        // Made first: it also publishes when the wait below is ended by a panic.
-        let entry = Entry { ring: self, ticket, slots, boxed: None };
         if !planted::is(Planted::RoomNotAwaited) {
             self.await_slots(ticket + count);
         }
-        entry
+        // Made last: to publish before the slots are free would hide an entry of the round before.
+        // Nothing above panics.
+        Entry { ring: self, ticket, slots, boxed: None }
     }
 
     /// Waits until all slots before number `end` are free of the round before.
@@ -189,8 +205,10 @@ impl Ring {
         let acquire = planted::ordering(Ordering::Acquire, Planted::RelaxedRoom);
         let mut turns = 0_u32;
         while end.saturating_sub(self.head.load(acquire)) > size {
-            // See "Room" above: the consumer gets here without us.
-            self.wake();
+            // See "Room" above: the consumer gets here without us, unless it sleeps.
+            if !planted::is(Planted::RoomWithoutWake) {
+                self.wake();
+            }
             turns += 1;
             if turns < SPINS { spin_loop() } else { std::thread::yield_now() }
         }
@@ -214,8 +232,8 @@ impl Ring {
         }
     }
 
-    /// Wakes the consumer if it sleeps and there is reason to; to be called after publications, once
-    /// for as many as come together.
+    /// Wakes the consumer if it sleeps and there is reason to; to be called after publications,
+    /// once for as many as come together.
     #[inline]
     pub fn wake(&self) {
         // Against `Consumer::rest`: forbids the look at `rest` to come before the publication, so
@@ -226,7 +244,7 @@ impl Ring {
         // Relaxed: ordered by the fence.
         match self.rest.load(Ordering::Relaxed) {
             AWAKE => {}
-            DOZES if self.occupied() < self.slots.len() as u64 / 4 => {}
+            DOZES if !self.is_filling() => {}
             _ => self.wake_up(),
         }
     }
@@ -273,7 +291,8 @@ impl Drop for Ring {
     }
 }
 
-/// A place in line for a change under way. Dropped, it is void.
+/// A place in line for a change under way. Dropped, it is void, and wakes the consumer if that
+/// sleeps: what stands behind it may be published already, by a producer that woke it in vain.
 #[must_use]
 pub struct Entry<'r> {
     ring: &'r Ring,
@@ -315,8 +334,15 @@ impl Entry<'_> {
 
 impl Drop for Entry<'_> {
     fn drop(&mut self) {
+        #[cfg(any(loom, shuttle))]
+        if std::thread::panicking() {
+            return;
+        }
         if !planted::is(Planted::VoidNotPublished) {
             self.publish(Kind::Void);
+        }
+        if !planted::is(Planted::VoidWithoutWake) {
+            self.ring.wake();
         }
     }
 }

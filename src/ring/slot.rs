@@ -9,7 +9,7 @@ use crate::sync::planted::{self, Planted};
 pub const SLOT_BYTES: usize = 56;
 
 /// Slots of the longest entry.
-const SLOTS_MAX: usize = 4;
+pub(super) const SLOTS_MAX: usize = 4;
 
 /// The longest payload that is copied into slots. A box costs an allocation, some 50 ns; so many
 /// bytes are copied, in and out, in less.

@@ -74,6 +74,24 @@ fn what_nobody_takes_is_freed_with_the_ring() {
     assert!(shared.is_unique());
 }
 
+#[test]
+fn a_box_that_was_taken_but_not_given_back_is_freed_once() {
+    let (ring, mut consumer) = Ring::new(8, 1);
+    let shared = Bytes::from(vec![0; 4096]);
+    ring.enter_boxed(Box::new(Boxed { head: vec![1], tail: shared.clone() })).commit();
+    let Some(Read::Boxed(taken)) = consumer.next() else { panic!("a box") };
+    drop((ring, consumer));
+    assert_eq!((&taken.head[..], taken.tail.len()), (&[1][..], 4096));
+    drop(taken);
+    assert!(shared.is_unique());
+}
+
+#[test]
+#[should_panic(expected = "slots >= slot::SLOTS_MAX")]
+fn a_ring_holds_at_least_the_longest_entry() {
+    drop(Ring::new(2, 1));
+}
+
 /// Takes out `count` entries; returns each producer's numbers in the order they came.
 fn collect(mut consumer: Consumer, count: usize, producers: usize, rest: Rest) -> Vec<Vec<u64>> {
     let mut numbers = vec![Vec::new(); producers];

@@ -390,7 +390,11 @@ fn add_in_place(
     let Some(scribe) = scribe else {
         return counter.add(delta);
     };
-    if delta != 0 && record.falls() != (delta < 0) && !planted::is(Planted::CounterTurns) {
+    // An addition of nothing is a read: no compare-and-swap could tell that it came in between.
+    if delta == 0 {
+        return Added::Done(counter.get());
+    }
+    if record.falls() != (delta < 0) && !planted::is(Planted::CounterTurns) {
         return Added::Refused;
     }
     counter.add_noted(delta, || scribe.enter_addition(key, record, delta), RingEntry::commit)

@@ -149,14 +149,13 @@ impl Generations {
         places
     }
 
-    /// The table of a number, if it is the present one of its slot.
-    pub(super) fn numbered<'g>(&self, number: u64, _guard: &'g Guard<'_>) -> Option<&'g Table> {
+    /// The present table of the slot that a table of this number has or had.
+    pub(super) fn in_place_of<'g>(&self, number: u64, _guard: &'g Guard<'_>) -> Option<&'g Table> {
         let slot = &self.slots[(number % self.len() as u64) as usize];
         // Acquire: as in `current`.
         let table = slot.load(Ordering::Acquire);
         // SAFETY: as in `current`.
-        let table = unsafe { table.as_ref::<'g>() }?;
-        (table.number() == number).then_some(table)
+        unsafe { table.as_ref() }
     }
 
     /// Empties a database.

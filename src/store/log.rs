@@ -11,9 +11,9 @@
 //! [`Logged::Swap`] which database a place belongs to.
 //!
 //! ```text
-//! in slots:  code 1 | length of all 1 | length of key 1 | table 5 | number 8, by code | key | value
-//! in a box:  code 1 | 0 1             | 0 1             | table 5 | number 8, by code | key
-//!            and the value as the tail
+//! slots:  code 1 | length of all 1 | length of key 1 | table 5 | number 8, by code | key | value
+//! box:    code 1 | 0 1             | 0 1             | table 5 | number 8, by code | key
+//!         and the value as the tail
 //! ```
 //!
 //! # Exposure

@@ -23,7 +23,7 @@
 
 use super::generation::KeptTable;
 use super::{Keyspace, Local, Value};
-use crate::record::{KeptRecord, KeptRecords, RecordRef, Unlinked};
+use crate::record::{KeptRecords, RecordRef, Unlinked};
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::epoch::Guard;
 use crate::sync::planted::{self, Planted};
@@ -82,7 +82,7 @@ impl Images {
         if !self.wants(version) || self.is_walked(table, record.hash()) {
             return Some(unlinked);
         }
-        self.records.push(KeptRecord { unlinked, table, ticket });
+        self.records.push(unlinked, table, ticket);
         None
     }
 
@@ -132,8 +132,10 @@ pub struct Snapshot<'k> {
     local: &'k Local,
     images: &'k Images,
     ticket: u64,
-    /// Tables that are still to be walked, by number.
+    /// The tables of the time, by number.
     tables: Vec<u64>,
+    /// How many of them, from the first on, have been walked.
+    done: usize,
     /// Where the walk of the last one goes on.
     from: u64,
 }
@@ -154,8 +156,15 @@ impl Keyspace {
             .compare_exchange(OFF, ARMING, Ordering::Relaxed, Ordering::Relaxed)
             .map_err(|_| SnapshotBusy)?;
         // The tables of the time are all that are there once the earlier changes are over.
-        let mut snapshot =
-            Snapshot { keyspace: self, local, images, ticket: u64::MAX, tables: vec![], from: 0 };
+        let mut snapshot = Snapshot {
+            keyspace: self,
+            local,
+            images,
+            ticket: u64::MAX,
+            tables: vec![],
+            done: 0,
+            from: 0,
+        };
         snapshot.walked(u64::MAX, 0);
         let mark = early.unwrap_or_else(|| log.enter_mark());
         snapshot.ticket = mark.ticket();
@@ -184,13 +193,12 @@ impl Snapshot<'_> {
     /// to the mark.
     pub fn set_tables(&mut self, tables: &[u64]) {
         self.tables = tables.to_vec();
-        self.from = 0;
     }
 
     /// Reports some keys. False when all have been reported.
     pub fn step(&mut self, report: &mut dyn FnMut(SnapshotKey<'_>)) -> bool {
         self.report_images(report);
-        let Some(&number) = self.tables.last() else {
+        let Some(&number) = self.tables.get(self.done) else {
             return false;
         };
         let next = self.walk(number, report);
@@ -200,9 +208,9 @@ impl Snapshot<'_> {
                 self.walked(number, next);
             }
             None => {
-                self.tables.pop();
+                self.done += 1;
                 self.from = 0;
-                let table = self.tables.last().copied().unwrap_or(u64::MAX);
+                let table = self.tables.get(self.done).copied().unwrap_or(u64::MAX);
                 self.walked(table, 0);
             }
         }
@@ -223,14 +231,18 @@ impl Snapshot<'_> {
     /// Reports a range of a table; returns where the next one begins.
     fn walk(&self, number: u64, report: &mut dyn FnMut(SnapshotKey<'_>)) -> Option<u64> {
         let session = self.local.pin();
-        let generations = &self.keyspace.generations;
-        if let Some(table) = generations.numbered(number, &session.guard) {
+        // Without a table in its place there was none at the ticket.
+        let table = self.keyspace.generations.in_place_of(number, &session.guard)?;
+        if table.number() == number {
             return self.walk_table(table, &session.guard, report);
         }
-        let tables = self.images.lock_tables();
-        let kept = tables.iter().map(KeptTable::table).find(|table| table.number() == number)?;
         // Locked meanwhile: a FLUSHDB may wait for a step of the walk.
-        self.walk_table(kept, &session.guard, report)
+        let tables = self.images.lock_tables();
+        match tables.iter().map(KeptTable::table).find(|table| table.number() == number) {
+            Some(kept) => self.walk_table(kept, &session.guard, report),
+            // Flushed at this moment: it is about to be kept.
+            None => Some(self.from),
+        }
     }
 
     fn walk_table(
@@ -253,10 +265,12 @@ impl Snapshot<'_> {
         let session = self.local.pin();
         for kept in self.images.records.take() {
             let record = kept.unlinked.record();
-            if record.version() < self.ticket && kept.ticket > self.ticket {
+            // A table that was flushed before the ticket may still see changes.
+            let of_the_time = self.tables.contains(&kept.table);
+            if record.version() < self.ticket && kept.ticket > self.ticket && of_the_time {
                 tell(kept.table, record, report);
             }
-            self.images.records.forget_bytes(record.allocated_size());
+            self.images.records.forget_bytes(kept.bytes);
             kept.unlinked.retire(&session.guard);
         }
     }

@@ -89,7 +89,8 @@ impl Participant {
         self.bytes.set(0);
     }
 
-    /// Waits until every guard that is pinned now is gone or renewed; to be called while not pinned.
+    /// Waits until every guard that is pinned now is gone or renewed; to be called while not
+    /// pinned.
     pub fn synchronize(&self) {
         let over = Arc::new(AtomicBool::new(false));
         let told = over.clone();

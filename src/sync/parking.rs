@@ -40,10 +40,12 @@ mod real {
 mod model {
     use super::Duration;
     #[cfg(loom)]
-    use loom::sync::{Arc, Condvar, Mutex};
+    use loom::sync::{Condvar, Mutex};
     #[cfg(shuttle)]
-    use shuttle::sync::{Arc, Condvar, Mutex};
+    use shuttle::sync::{Condvar, Mutex};
+    use std::sync::Arc;
 
+    /// Shared by a standard pointer: the checkers' own cannot be dropped when a model has failed.
     #[derive(Clone)]
     struct Token(Arc<(Mutex<bool>, Condvar)>);
 

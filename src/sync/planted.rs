@@ -84,10 +84,16 @@ pub enum Planted {
     RelaxedRoom,
     /// A producer writes to its slots without asking whether they are free.
     RoomNotAwaited,
+    /// A producer that waits for its slots does not wake the consumer.
+    RoomWithoutWake,
     /// A place in the ring is taken by a load and a store.
     TicketNotExclusive,
+    /// A ticket is taken without acquiring what was done before earlier ones.
+    RelaxedTicket,
     /// An entry that came to nothing is not published as void.
     VoidNotPublished,
+    /// An entry that came to nothing does not wake the consumer.
+    VoidWithoutWake,
     /// The consumer sleeps without another look after it has said so.
     SleepWithoutLook,
     /// The consumer sleeps without a fence between saying so and the other look.

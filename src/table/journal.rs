@@ -26,7 +26,7 @@ pub enum Tag {
     Deadline,
     /// The last bytes of the value, so many.
     Tail(usize),
-    /// The bytes of the value from an offset on, so many (and zeros before them, if it was shorter).
+    /// The bytes of the value from an offset on, so many; zeros come before them if it was shorter.
     Range(usize, usize),
     /// The value, which is a number, by an addition.
     Added(i64),

@@ -19,8 +19,8 @@
 //! * **The root is loaded inside the pin**; a stale root is followed by its migration only.
 //! * **Freeze before unlink.** An integer record's counter is frozen before the record is replaced
 //!   or removed (`record::counter`).
-//! * **Ticket before change.** With a journal, every change has its place in the log's order between
-//!   the reading of the key and its linearization point ([`journal`]).
+//! * **Ticket before change.** With a journal, every change has its place in the log's order
+//!   between the reading of the key and its linearization point ([`journal`]).
 //! * **Nothing blocks while pinned.** Every loop below retries only when another thread succeeded.
 //!
 //! # Linearization points

@@ -31,8 +31,8 @@ pub enum Decision<R> {
     Keep(R),
     /// Publish this record as its value.
     Put(OwnedRecord, Tag, R),
-    /// Make it absent. The number is the version of the absence, if a record must be made for it and
-    /// there is no journal to give it one.
+    /// Make it absent. The number is the version of the absence, if a record must be made for it
+    /// and there is no journal to give it one.
     Remove(u64, R),
     /// Look again: what was seen is about to change.
     Again,

@@ -15,6 +15,8 @@ mod expiry;
 mod flush;
 mod inserts;
 mod readers;
+mod ring;
+mod ring_order;
 mod support;
 mod swaps;
 mod walks;

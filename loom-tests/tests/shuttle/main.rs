@@ -12,4 +12,5 @@ mod churn;
 mod flush;
 mod mixed;
 mod readers;
+mod ring;
 mod support;
