@@ -158,7 +158,7 @@ fn check_file(path: &Path, fix: Fix<'_>, known: Known, out: &mut dyn Write) -> R
             let valid = corrupt.valid;
             let advice = format_args!(
                 "{corrupt}\n\
-                 Nothing is cut in the middle of a log. All before byte {valid} is valid. If no \
+                 Nothing is cut in the middle of a log. All before byte {valid} can be replayed. If no \
                  copy is left and the rest may be lost, keep a copy of the file and cut it \
                  there yourself: cp {shown} {shown}.damaged && truncate -s {valid} {shown}\n"
             );

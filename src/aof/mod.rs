@@ -36,7 +36,9 @@
 //! so is a name that is no command's, as damage can make EXEC something else.
 //!
 //! There are no checksums, so damage inside an argument (a bit of a value) cannot be seen, nor can
-//! damage that makes one valid command another.
+//! damage that makes one valid command another, and a damaged header of the very last command looks
+//! like a torn end. A damaged length can make an argument swallow a header that follows, so the
+//! fault may be found one command behind the damage.
 
 mod check;
 mod chunk;

@@ -12,6 +12,7 @@ mod differential;
 mod handshake;
 mod inline_commands;
 mod life_cycle;
+mod log_check;
 mod long_commands;
 mod many_clients;
 mod model;
