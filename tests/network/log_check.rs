@@ -3,7 +3,13 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use ferrum_kv::aof::{self, Chunk, End, Step};
+use ferrum_kv::commands::{self, Engine, Position, Progress, ServerState};
+use ferrum_kv::config::Config;
+use ferrum_kv::resp::{Batch, Decoder, Limits, ReplyBuffer};
 
 use super::harness::{Client, encode, server_command, tool, wait_until};
 
@@ -208,6 +214,102 @@ fn the_log_of_redis_server_is_read_to_its_end() {
     for part in [".base.aof", ".incr.aof", "SWAPDB", "blocks     1"] {
         assert!(text.contains(part), "{part} in {text}");
     }
+}
+
+/// An engine without a server.
+struct Replayed {
+    engine: Engine,
+    client: commands::Client,
+}
+
+impl Replayed {
+    fn new() -> Replayed {
+        let state = Arc::new(ServerState::new(Config::default(), 1));
+        let client = commands::Client::new(1, "log".to_owned());
+        Replayed { engine: Engine::new(state, 0), client }
+    }
+
+    /// Runs a batch to its end; returns the replies.
+    fn run(&mut self, batch: &Batch, input: &[u8]) -> Vec<u8> {
+        let mut replies = Vec::new();
+        let mut at = Position::default();
+        loop {
+            let mut out = ReplyBuffer::new();
+            let progress = self.engine.execute(&mut self.client, batch, input, at, &mut out);
+            out.chunks().for_each(|chunk| replies.extend_from_slice(chunk));
+            match progress {
+                Progress::Done => return replies,
+                Progress::Flush(next) => at = next,
+                Progress::Close => panic!("no command of these closes"),
+            }
+        }
+    }
+
+    /// Replays a log to its end.
+    fn replay(&mut self, path: &Path) {
+        let mut opened = aof::open(path, commands::is_command).expect("a log");
+        let mut chunk = Chunk::new();
+        while opened.reader.read(&mut chunk).expect("readable") != Step::End(End::Clean) {
+            let replies = self.run(chunk.batch(), chunk.input());
+            let is_error = replies.starts_with(b"-") || replies.windows(3).any(|w| w == b"\r\n-E");
+            assert!(!is_error, "{}", replies.escape_ascii());
+        }
+    }
+
+    fn ask(&mut self, words: &str) -> String {
+        let input = command(words);
+        let mut batch = Batch::new();
+        let decoded = Decoder::new(Limits::default()).decode(&input, &mut batch, 1);
+        assert_eq!(decoded.expect("a command").consumed, input.len());
+        String::from_utf8_lossy(&self.run(&batch, &input)).into_owned()
+    }
+}
+
+/// Every value and deadline of the databases that [`write_strings`] uses.
+fn state(mut ask: impl FnMut(&str) -> String) -> Vec<String> {
+    let mut state = Vec::new();
+    for database in [0, 5, 6] {
+        ask(&format!("SELECT {database}"));
+        let names = ask("KEYS *");
+        let mut keys: Vec<_> = names.split("\r\n").filter(|line| !line.starts_with('*')).collect();
+        keys.retain(|line| !line.is_empty() && !line.starts_with('$'));
+        keys.sort_unstable();
+        for key in keys {
+            let (value, deadline) =
+                (ask(&format!("GET {key}")), ask(&format!("PEXPIRETIME {key}")));
+            state.push(format!("{database} {key} {value} {deadline}"));
+        }
+    }
+    state
+}
+
+#[test]
+fn the_log_of_redis_server_replays_to_the_state_of_redis_server() {
+    let scratch = Scratch::new();
+    let mut expected = Vec::new();
+    let manifest = redis_log(&scratch, "no", |client| {
+        write_strings(client);
+        client.set("large", &vec![b'x'; 3 << 20]);
+        rewrite(client);
+        write_strings(client);
+        client.set("larger", &vec![b'y'; 5 << 20]);
+        let mut ask = |words: &str| client.call(&words.split(' ').collect::<Vec<_>>());
+        expected = state(|words| String::from_utf8_lossy(&ask(words)).into_owned());
+    });
+    let mut replayed = Replayed::new();
+    replayed.replay(&manifest);
+    let actual = state(|words| replayed.ask(words));
+    assert!(expected.len() > 500, "{}", expected.len());
+    assert_eq!(actual.len(), expected.len());
+    for (actual, expected) in actual.iter().zip(&expected) {
+        assert!(actual == expected, "{:.200} is not {:.200}", actual, expected);
+    }
+    // The joined log is what a later start finds.
+    let plain = scratch.0.join("appendonlydir/appendonly.aof");
+    let mut again = Replayed::new();
+    again.replay(&plain);
+    assert!(state(|words| again.ask(words)) == expected);
+    assert!(redis_check(&plain), "redis-check-aof takes the joined log");
 }
 
 #[test]
