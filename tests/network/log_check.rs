@@ -247,7 +247,7 @@ impl Replayed {
 
     /// Replays a log to its end.
     fn replay(&mut self, path: &Path) {
-        let mut opened = aof::open(path, commands::is_command).expect("a log");
+        let mut opened = aof::open(path, commands::is_logged).expect("a log");
         let mut chunk = Chunk::new();
         while opened.reader.read(&mut chunk).expect("readable") != Step::End(End::Clean) {
             let replies = self.run(chunk.batch(), chunk.input());
