@@ -102,7 +102,10 @@ impl Persistence {
     }
 
     /// Begins to rewrite the log in the background.
-    pub(super) fn rewrite(&self) -> Result<(), RewriteRefusal> {
+    ///
+    /// # Errors
+    /// Why it does not.
+    pub fn rewrite(&self) -> Result<(), RewriteRefusal> {
         match self.handle() {
             Some(_) => Err(RewriteRefusal::Failed),
             None => Err(RewriteRefusal::NoLog),
@@ -110,7 +113,7 @@ impl Persistence {
     }
 
     /// What there is to say of rewriting the log.
-    pub(super) fn rewriting(&self) -> Rewriting {
+    pub fn rewriting(&self) -> Rewriting {
         Rewriting { running_for: None, last_took: None, last_is_well: true, count: 0 }
     }
 
@@ -157,7 +160,7 @@ impl Persistence {
 
 /// Why the log is not rewritten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum RewriteRefusal {
+pub enum RewriteRefusal {
     /// There is none.
     NoLog,
     /// It is being rewritten already.
@@ -168,15 +171,15 @@ pub(super) enum RewriteRefusal {
 
 /// The rewriting of the log, for INFO.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Rewriting {
+pub struct Rewriting {
     /// How long the one under way has run.
-    pub(super) running_for: Option<Duration>,
+    pub running_for: Option<Duration>,
     /// How long the last one took.
-    pub(super) last_took: Option<Duration>,
+    pub last_took: Option<Duration>,
     /// Whether the last one succeeded, if there was one.
-    pub(super) last_is_well: bool,
+    pub last_is_well: bool,
     /// How many have begun.
-    pub(super) count: u64,
+    pub count: u64,
 }
 
 /// The writer's word for a setting.

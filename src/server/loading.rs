@@ -403,7 +403,8 @@ mod tests {
 
     #[test]
     fn the_first_error_is_found_among_replies() {
-        let mixed = b"+OK\r\n$3\r\n-a\n\r\n:1\r\n*2\r\n$-1\r\n*1\r\n:2\r\n-ERR no\r\n-ERR later\r\n";
+        let mixed =
+            b"+OK\r\n$3\r\n-a\n\r\n:1\r\n*2\r\n$-1\r\n*1\r\n:2\r\n-ERR no\r\n-ERR later\r\n";
         assert_eq!(first_error(&replies(mixed)), (4, "ERR no".to_owned()));
     }
 
