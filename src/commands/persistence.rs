@@ -9,7 +9,7 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::aof::writer::{LogHandle, Policy};
+use crate::aof::writer::{LogHandle, LogStatus, Policy};
 use crate::config::{AppendFsync, Config};
 use crate::sync::plain::{AtomicU64, Ordering};
 use crate::sync::{Arc, OnceLock};
@@ -101,6 +101,16 @@ impl Persistence {
         position > 0 && self.handle().is_some_and(is_behind)
     }
 
+    /// Whether the log has grown so much that it is to be rewritten by itself: by the percentage
+    /// since the last rewrite, or the start, and above the least size.
+    pub fn rewrite_is_due(&self) -> bool {
+        let (percentage, least) = (self.rewrite_percentage(), self.rewrite_min_size_bytes());
+        let is_due = |status: LogStatus| {
+            has_outgrown(status.current_bytes, status.base_bytes, percentage, least)
+        };
+        self.handle().is_some_and(|handle| is_due(handle.status()))
+    }
+
     /// Begins to rewrite the log in the background.
     ///
     /// # Errors
@@ -180,6 +190,14 @@ pub struct Rewriting {
     pub last_is_well: bool,
     /// How many have begun.
     pub count: u64,
+}
+
+/// Whether a log of `bytes`, once of `base_bytes`, is above `least_bytes` and has grown by the
+/// percentage, which is not 0.
+fn has_outgrown(bytes: u64, base_bytes: u64, percentage: u64, least_bytes: u64) -> bool {
+    let growth = bytes.saturating_sub(base_bytes);
+    let enough = u128::from(base_bytes.max(1)) * u128::from(percentage);
+    percentage > 0 && bytes > least_bytes && u128::from(growth) * 100 >= enough
 }
 
 /// The writer's word for a setting.
@@ -275,6 +293,17 @@ mod tests {
     fn a_server_with_a_log_begins_by_loading() {
         let config = Config { aof_path: Some("log".into()), ..Config::default() };
         assert!(Persistence::new(&config).is_loading());
+    }
+
+    #[test]
+    fn a_log_is_rewritten_when_it_is_large_and_has_grown() {
+        assert!(has_outgrown(200, 100, 100, 64));
+        assert!(!has_outgrown(199, 100, 100, 64), "too little growth");
+        assert!(!has_outgrown(200, 100, 100, 200), "too small");
+        assert!(!has_outgrown(200, 100, 0, 64), "turned off");
+        assert!(has_outgrown(65, 0, 100, 64), "there was nothing");
+        assert!(!has_outgrown(50, 100, 10, 0), "it has shrunk");
+        assert!(has_outgrown(u64::MAX, 1, i32::MAX as u64, 0));
     }
 
     #[test]

@@ -184,8 +184,12 @@ impl Running<'_> {
         drop(acceptor);
         if let Some(loader) = &mut self.loader {
             loader.stop();
-            if let Loaded::Ready(taken) = loader.finish().await? {
-                *lock = Some(taken);
+            tokio::select! {
+                biased;
+                signal = self.signals.stop() => return Err(interrupted(signal)),
+                loaded = loader.finish() => if let Loaded::Ready(taken) = loaded? {
+                    *lock = Some(taken);
+                },
             }
         }
         for _ in 0..self.workers {
