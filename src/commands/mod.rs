@@ -49,6 +49,7 @@ mod payload;
 mod persistence;
 mod process;
 mod refusal;
+mod rewriting;
 mod row;
 mod scan;
 mod serialize;

@@ -7,8 +7,9 @@
 //! while it cannot be written to they are refused with the reason, and while it has no room they
 //! wait (see the `engine` module).
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use super::rewriting::{RewriteRefusal, Rewriting};
 use crate::aof::writer::{LogHandle, Policy};
 use crate::config::{AppendFsync, Config};
 use crate::sync::plain::{AtomicU64, Ordering};
@@ -32,6 +33,8 @@ pub struct Persistence {
     handle: OnceLock<Arc<LogHandle>>,
     /// How far the loading is.
     pub loading: Loading,
+    /// What is asked of and known about rewriting the log.
+    pub rewriting: Rewriting,
     append_fsync: AtomicU64,
     rewrite_percentage: AtomicU64,
     rewrite_min_size_bytes: AtomicU64,
@@ -45,6 +48,7 @@ impl Persistence {
             stage: AtomicU64::new(stage as u64),
             handle: OnceLock::new(),
             loading: Loading::default(),
+            rewriting: Rewriting::default(),
             append_fsync: AtomicU64::new(config.append_fsync as u64),
             rewrite_percentage: AtomicU64::new(config.auto_aof_rewrite_percentage.into()),
             rewrite_min_size_bytes: AtomicU64::new(config.auto_aof_rewrite_min_size_bytes),
@@ -104,14 +108,22 @@ impl Persistence {
     /// Begins to rewrite the log in the background.
     pub(super) fn rewrite(&self) -> Result<(), RewriteRefusal> {
         match self.handle() {
-            Some(_) => Err(RewriteRefusal::Failed),
+            Some(_) => self.rewriting.ask(),
             None => Err(RewriteRefusal::NoLog),
         }
     }
 
-    /// What there is to say of rewriting the log.
-    pub(super) fn rewriting(&self) -> Rewriting {
-        Rewriting { running_for: None, last_took: None, last_is_well: true, count: 0 }
+    /// Whether the log has grown so much that it is to be rewritten, by Redis's rule.
+    pub fn has_grown(&self) -> bool {
+        let percentage = self.rewrite_percentage();
+        let Some(status) = self.handle().map(|handle| handle.status()) else {
+            return false;
+        };
+        let (size, base) = (u128::from(status.current_bytes), status.base_bytes.max(1).into());
+        percentage > 0
+            && status.is_writing
+            && status.current_bytes > self.rewrite_min_size_bytes()
+            && size * 100 / base >= u128::from(percentage) + 100
     }
 
     /// When the log is synced.
@@ -153,30 +165,6 @@ impl Persistence {
     pub(super) fn set_rewrite_min_size_bytes(&self, bytes: u64) {
         self.rewrite_min_size_bytes.store(bytes, Ordering::Relaxed);
     }
-}
-
-/// Why the log is not rewritten.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum RewriteRefusal {
-    /// There is none.
-    NoLog,
-    /// It is being rewritten already.
-    UnderWay,
-    /// The rewrite could not begin.
-    Failed,
-}
-
-/// The rewriting of the log, for INFO.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Rewriting {
-    /// How long the one under way has run.
-    pub(super) running_for: Option<Duration>,
-    /// How long the last one took.
-    pub(super) last_took: Option<Duration>,
-    /// Whether the last one succeeded, if there was one.
-    pub(super) last_is_well: bool,
-    /// How many have begun.
-    pub(super) count: u64,
 }
 
 /// The writer's word for a setting.

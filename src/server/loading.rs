@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 use log::{info, warn};
 use tokio::sync::oneshot;
 
+use super::rewriter;
 use super::waits::Alarm;
 use crate::aof::writer::{LogHandle, LogOptions, Places};
 use crate::aof::{self, Chunk, End, Lock, Opened, Place, Reader, Step, Torn};
@@ -108,7 +109,7 @@ fn load(
     state: &Arc<ServerState>,
     opened: Opened,
     alarms: Vec<Arc<Alarm>>,
-    stop: &AtomicBool,
+    stop: &Arc<AtomicBool>,
 ) -> Result<Loaded, Error> {
     let Opened { path, lock, reader, .. } = opened;
     let size = reader.size();
@@ -126,8 +127,10 @@ fn load(
     let consumer = state.keyspace.start_log(RING_SLOTS);
     let places = places(state);
     let policy = commands::policy(state.config.append_fsync);
+    let rewritten_path = path.clone();
     let options = LogOptions { path, length, policy, places };
     let handle = LogHandle::start(options, consumer).map_err(Error::log)?;
+    rewriter::start(Arc::clone(state), rewritten_path, Arc::clone(stop))?;
     for alarm in alarms {
         handle.on_progress(Box::new(move || alarm.ring()));
     }
@@ -403,7 +406,8 @@ mod tests {
 
     #[test]
     fn the_first_error_is_found_among_replies() {
-        let mixed = b"+OK\r\n$3\r\n-a\n\r\n:1\r\n*2\r\n$-1\r\n*1\r\n:2\r\n-ERR no\r\n-ERR later\r\n";
+        let mixed =
+            b"+OK\r\n$3\r\n-a\n\r\n:1\r\n*2\r\n$-1\r\n*1\r\n:2\r\n-ERR no\r\n-ERR later\r\n";
         assert_eq!(first_error(&replies(mixed)), (4, "ERR no".to_owned()));
     }
 

@@ -29,6 +29,7 @@ mod load;
 mod loading;
 mod open_files;
 mod panics;
+mod rewriter;
 mod signals;
 mod waits;
 mod worker;
@@ -39,8 +40,8 @@ use std::time::Duration;
 
 use log::{error, info, warn};
 use tokio::runtime::{Builder, LocalOptions, LocalRuntime, Runtime};
-use tokio::sync::oneshot;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::oneshot;
 
 use self::acceptor::{Acceptor, Seat};
 use self::load::Load;
@@ -229,9 +230,7 @@ async fn loaded(loader: &mut Option<Loader>) -> Result<Loaded, Error> {
 }
 
 /// Stops the log without keeping this thread from signals.
-fn stop_on_a_thread(
-    handle: Arc<LogHandle>,
-) -> Result<oneshot::Receiver<Result<(), Error>>, Error> {
+fn stop_on_a_thread(handle: Arc<LogHandle>) -> Result<oneshot::Receiver<Result<(), Error>>, Error> {
     let (done, stopped) = oneshot::channel();
     let body = move || {
         // Nobody listens only after a second signal.

@@ -140,7 +140,10 @@ fn while_loading_a_batch_keeps_its_order() {
     assert_eq!(replies, [LOADING, unknown, "+OK\r\n", LOADING, LOADING].concat());
     let many: String = (0..200).map(|number| format!(" k{number}")).collect();
     let long = format!("MGET{many}\r\nDEL{many}\r\nKEYS *\r\nSELECT 2");
-    assert_eq!(server.line(&mut connection, &long), [LOADING, LOADING, LOADING, "+OK\r\n"].concat());
+    assert_eq!(
+        server.line(&mut connection, &long),
+        [LOADING, LOADING, LOADING, "+OK\r\n"].concat()
+    );
 }
 
 #[test]
