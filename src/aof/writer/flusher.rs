@@ -343,6 +343,7 @@ impl Flusher {
         shared.buffered_bytes.store(medium.unwritten(), Ordering::Relaxed);
         shared.unsynced_bytes.store(medium.unsynced(), Ordering::Relaxed);
         shared.sync_is_pending.store(self.syncer.due().is_some(), Ordering::Relaxed);
+        shared.turns.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Whether all is done that can be; the answer is given then.

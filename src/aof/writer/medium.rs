@@ -17,14 +17,15 @@
 //! cuts it back to `synced`, writes everything again and syncs. Until this has succeeded nothing
 //! counts as written.
 //!
-//! Under the policy that never syncs the output is not kept once it is written: such a failure can
-//! show at the last sync only, at the stop or when the policy changes, and what is lost then is
-//! what that policy does not promise.
+//! Under the policy that never syncs the output is not kept once it is written. Should a sync fail
+//! all the same (the last one, or when the policy changes), those bytes are read back from the
+//! file: the operating system still has them in memory as a rule, and that policy promises no more.
 
 use super::pending::Output;
-use super::storage::Storage;
+use super::storage::{COPY_BYTES, Storage};
 use crate::sync::Arc;
 use std::io;
+use std::ops::Range;
 use std::path::Path;
 
 pub(super) struct Medium {
@@ -76,11 +77,6 @@ impl Medium {
     /// Bytes in memory.
     pub(super) fn kept(&self) -> u64 {
         self.output.end() - self.output.start()
-    }
-
-    /// Whether a sync has failed and the output since is not yet written again.
-    pub(super) fn is_suspect(&self) -> bool {
-        self.is_suspect
     }
 
     /// Whether output stays in memory until it is synced.
@@ -151,7 +147,9 @@ impl Medium {
             if let Ok(storage) = self.storage.reopen() {
                 self.storage = storage;
             }
-            let place = self.synced.max(self.output.start());
+            let start = self.output.start();
+            self.write_back(self.synced..start)?;
+            let place = self.synced.max(start);
             self.storage.truncate(place)?;
             (self.written, self.whole) = (place, place);
             self.is_suspect = false;
@@ -160,6 +158,27 @@ impl Medium {
             return result;
         }
         self.write()
+    }
+
+    /// Writes what the file holds here once more.
+    fn write_back(&self, range: Range<u64>) -> io::Result<()> {
+        let mut buffer = Vec::new();
+        let mut place = range.start;
+        while place < range.end {
+            buffer.resize((range.end - place).min(COPY_BYTES as u64) as usize, 0);
+            self.storage.read_at(&mut buffer, place)?;
+            let mut written = 0;
+            while written < buffer.len() {
+                match self.storage.write_at(&buffer[written..], place + written as u64) {
+                    Ok(0) => return Err(io::Error::from(io::ErrorKind::WriteZero)),
+                    Ok(count) => written += count,
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            place += written as u64;
+        }
+        Ok(())
     }
 
     /// Goes on in another file, which has the contents of this one up to `written` in another form,

@@ -120,6 +120,8 @@ pub struct LogStatus {
     pub delayed_syncs: u64,
     /// Whether writing works (`aof_last_write_status`).
     pub is_writing: bool,
+    /// How often the flusher has looked for work.
+    pub turns: u64,
 }
 
 /// The log, as everybody but its threads sees it.

@@ -53,6 +53,7 @@ pub(super) struct Shared {
     pub(super) unsynced_bytes: AtomicU64,
     pub(super) sync_is_pending: AtomicBool,
     pub(super) delayed_syncs: AtomicU64,
+    pub(super) turns: AtomicU64,
 }
 
 impl Shared {
@@ -77,6 +78,7 @@ impl Shared {
             unsynced_bytes: AtomicU64::new(0),
             sync_is_pending: AtomicBool::new(false),
             delayed_syncs: AtomicU64::new(0),
+            turns: AtomicU64::new(0),
         }
     }
 
@@ -144,6 +146,7 @@ impl Shared {
             unsynced_bytes: figure(&self.unsynced_bytes),
             sync_is_pending: self.sync_is_pending.load(Ordering::Relaxed),
             delayed_syncs: figure(&self.delayed_syncs),
+            turns: figure(&self.turns),
             is_writing: !self.is_refusing.load(Ordering::Relaxed),
         }
     }

@@ -16,6 +16,9 @@ pub(super) trait Storage: Send + Sync {
     /// Writes some of the bytes at this place; how many.
     fn write_at(&self, bytes: &[u8], place: u64) -> io::Result<usize>;
 
+    /// Fills the buffer with the bytes from this place on.
+    fn read_at(&self, bytes: &mut [u8], place: u64) -> io::Result<()>;
+
     /// Returns when everything written before is safe.
     fn sync(&self) -> io::Result<()>;
 
@@ -42,7 +45,6 @@ pub(super) struct FileStorage {
 impl FileStorage {
     /// Opens an existing file.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
-        // To read as well: `replace` copies from it.
         let file = File::options().read(true).write(true).open(path)?;
         Ok(Self { file, path: path.to_owned(), folder_due: AtomicBool::new(true) })
     }
@@ -65,6 +67,10 @@ impl FileStorage {
 impl Storage for FileStorage {
     fn write_at(&self, bytes: &[u8], place: u64) -> io::Result<usize> {
         self.file.write_at(bytes, place)
+    }
+
+    fn read_at(&self, bytes: &mut [u8], place: u64) -> io::Result<()> {
+        self.file.read_exact_at(bytes, place)
     }
 
     fn sync(&self) -> io::Result<()> {
@@ -96,7 +102,7 @@ impl Storage for FileStorage {
         let mut buffer = vec![0; COPY_BYTES];
         while from < rest.end {
             let count = (rest.end - from).min(buffer.len() as u64) as usize;
-            self.file.read_exact_at(&mut buffer[..count], from)?;
+            self.read_at(&mut buffer[..count], from)?;
             file.write_all_at(&buffer[..count], length)?;
             (from, length) = (from + count as u64, length + count as u64);
         }
@@ -107,5 +113,5 @@ impl Storage for FileStorage {
     }
 }
 
-/// Bytes copied at a time from one file to the other.
-const COPY_BYTES: usize = 1 << 20;
+/// Bytes copied at a time.
+pub(super) const COPY_BYTES: usize = 1 << 20;

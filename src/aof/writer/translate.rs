@@ -12,8 +12,8 @@ use bytes::Bytes;
 /// Whose a place is, and the number of its living table.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Place {
-    database: u32,
-    table: u32,
+    database: u64,
+    table: u64,
 }
 
 /// The places of all databases at one ticket.
@@ -24,35 +24,35 @@ pub struct Places {
 
 impl Places {
     /// Each place belongs to the database of its number and has its first table.
-    pub fn new(databases: u32) -> Self {
+    pub fn new(databases: u64) -> Self {
         Self::in_order((0..databases).map(|place| (place, place)))
     }
 
     /// For each place its database and the number of its table, as replay has left them.
-    pub fn in_order(places: impl IntoIterator<Item = (u32, u32)>) -> Self {
+    pub fn in_order(places: impl IntoIterator<Item = (u64, u64)>) -> Self {
         let places = places.into_iter().map(|(database, table)| Place { database, table });
         Self { places: places.collect() }
     }
 
     /// For each place its database and the number of its living table.
-    pub fn iter(&self) -> impl Iterator<Item = (u32, u32)> {
+    pub fn iter(&self) -> impl Iterator<Item = (u64, u64)> {
         self.places.iter().map(|place| (place.database, place.table))
     }
 
-    fn databases(&self) -> u32 {
-        self.places.len() as u32
+    fn databases(&self) -> u64 {
+        self.places.len() as u64
     }
 
     /// The place of a table that still lives.
     #[inline]
-    fn living(&mut self, table: u32) -> Option<&mut Place> {
+    fn living(&mut self, table: u64) -> Option<&mut Place> {
         let place = table.checked_rem(self.databases())?;
         let place = &mut self.places[place as usize];
         (table >= place.table).then_some(place)
     }
 
     /// Exchanges the places of two databases; false when there are no such two.
-    fn swap(&mut self, one: u32, other: u32) -> bool {
+    fn swap(&mut self, one: u64, other: u64) -> bool {
         let place_of = |database| self.places.iter().position(|place| place.database == database);
         let (Some(first), Some(second)) = (place_of(one), place_of(other)) else {
             return false;
@@ -78,7 +78,7 @@ pub(super) enum Translated {
 pub(super) struct Translator {
     places: Places,
     /// The database that the file has selected.
-    selected: Option<u32>,
+    selected: Option<u64>,
 }
 
 impl Translator {
@@ -135,8 +135,8 @@ impl Translator {
                 if self.places.swap(one, other) {
                     let open = output.open();
                     open.extend_from_slice(b"*3\r\n$6\r\nSWAPDB\r\n");
-                    number(open, u64::from(one));
-                    number(open, u64::from(other));
+                    number(open, one);
+                    number(open, other);
                 }
             }
             Logged::Mark => {
@@ -148,18 +148,18 @@ impl Translator {
     }
 
     #[inline]
-    fn select(&mut self, database: u32, open: &mut Vec<u8>) {
+    fn select(&mut self, database: u64, open: &mut Vec<u8>) {
         if self.selected != Some(database) {
             self.selected = Some(database);
             open.extend_from_slice(b"*2\r\n$6\r\nSELECT\r\n");
-            number(open, u64::from(database));
+            number(open, database);
         }
     }
 
-    fn flush(&mut self, table: u32, open: &mut Vec<u8>) {
+    fn flush(&mut self, table: u64, open: &mut Vec<u8>) {
         let databases = self.places.databases();
         if let Some(place) = self.places.living(table) {
-            place.table = table.saturating_add(databases);
+            place.table = table + databases;
             let database = place.database;
             self.select(database, open);
             open.extend_from_slice(b"*1\r\n$7\r\nFLUSHDB\r\n");
