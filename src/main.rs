@@ -52,8 +52,7 @@ fn check(request: &Check) -> Result<bool, String> {
         (true, true) => Fix::Yes,
     };
     let mut out = std::io::stdout();
-    aof::check(&request.path, fix, commands::is_command, &mut out)
-        .map_err(|error| error.to_string())
+    aof::check(&request.path, fix, commands::is_logged, &mut out).map_err(|error| error.to_string())
 }
 
 /// Asks on the terminal. Whatever is not a yes is a no.

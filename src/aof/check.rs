@@ -109,7 +109,7 @@ fn gives_deadline(name: &str, args: &Args<'_>) -> bool {
     }
 }
 
-/// Whether and how to ask before a torn end is cut.
+/// Whether to ask before a torn end is cut.
 pub enum Fix<'a> {
     /// Cut nothing.
     No,
@@ -158,9 +158,9 @@ fn check_file(path: &Path, fix: Fix<'_>, known: Known, out: &mut dyn Write) -> R
             let valid = corrupt.valid;
             let advice = format_args!(
                 "{corrupt}\n\
-                 Nothing is cut in the middle of a log. All before byte {valid} is valid. If no \
-                 copy is left and the rest may be lost, keep a copy of the file and cut it \
-                 there yourself: cp {shown} {shown}.damaged && truncate -s {valid} {shown}\n"
+                 Nothing is cut in the middle of a log. All before byte {valid} can be replayed; \
+                 what follows is lost if it is cut there. If no copy of the file is left, that is \
+                 done so: cp '{shown}' '{shown}.damaged' && truncate -s {valid} '{shown}'\n"
             );
             print(out, advice)?;
             return Ok(false);

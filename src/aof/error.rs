@@ -122,7 +122,7 @@ pub enum Reason {
     ExecWithoutMulti,
     /// MULTI or EXEC with arguments.
     BlockArguments,
-    /// The name is no command of this server.
+    /// The name is no command of this server that changes keys.
     UnknownCommand,
     /// The file ends inside the command, yet whole commands follow its beginning.
     HoldsCommands,
@@ -149,7 +149,7 @@ impl fmt::Display for Reason {
             Reason::NestedMulti => "MULTI inside a block that MULTI has begun",
             Reason::ExecWithoutMulti => "EXEC without MULTI",
             Reason::BlockArguments => "MULTI and EXEC have no arguments",
-            Reason::UnknownCommand => "the name is no command of this server",
+            Reason::UnknownCommand => "the name is no command of this server that changes keys",
             Reason::HoldsCommands => {
                 "the file ends inside this command, but whole commands follow its beginning, so \
                  its count or one of its lengths is damaged"

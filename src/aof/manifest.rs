@@ -10,8 +10,8 @@
 //! ```
 //!
 //! The type is `b` for the base (one at most), `i` for an increment (sequence numbers rise), `h`
-//! for what is history and does not count. Lines that begin with `#` are comments. Keys that are not
-//! known are skipped, as Redis does for the sake of later versions.
+//! for what is history and does not count. Lines that begin with `#` are comments. Unknown keys are
+//! skipped, as Redis does for the sake of later versions.
 //!
 //! A server that is started on a manifest reads every part, and if all of them are plain commands
 //! writes them one after the other into a file of the manifest's name without `.manifest`. Each
@@ -170,7 +170,11 @@ pub(super) fn join(manifest: &Path, plain: &Path, known: Known) -> Result<Joined
         lengths.push(reader.offset());
     }
     let unfinished = with_suffix(plain, ".joining");
-    write_joined(&unfinished, parts.iter().zip(lengths))?;
+    if let Err(error) = write_joined(&unfinished, parts.iter().zip(lengths)) {
+        // On a full disk the room is needed; the error to report is the first one.
+        let _ = std::fs::remove_file(&unfinished);
+        return Err(error);
+    }
     std::fs::rename(&unfinished, plain).map_err(Error::io("rename to the log", plain))?;
     sync_directory_of(plain)?;
     Ok(Joined { manifest: manifest.to_owned(), parts, left_out })

@@ -45,7 +45,8 @@ const MULTI_BYTES: u64 = b"*1\r\n$5\r\nMULTI\r\n".len() as u64;
 /// What an RDB image begins with.
 const RDB_MAGIC: &[u8] = b"REDIS";
 
-/// Tells whether a name, in any mixture of cases, is one of a command.
+/// Tells whether a name, in any mixture of cases, is that of a command that stands in logs. MULTI
+/// and EXEC are not asked for.
 pub type Known = fn(&[u8]) -> bool;
 
 /// Reads a log.
@@ -166,7 +167,7 @@ impl Reader {
     /// A reader at the start of the file. A command whose name is not `known` counts as corrupt.
     ///
     /// # Errors
-    /// [`Error::RdbPreamble`]; [`Error::IsDirectory`]; [`Error::Io`] when the file cannot be opened.
+    /// [`Error::RdbPreamble`]; [`Error::IsDirectory`]; [`Error::Io`] when it cannot be opened.
     pub fn open(path: &Path, known: Known) -> Result<Reader, Error> {
         let file = File::open(path).map_err(Error::io("open", path))?;
         let metadata = file.metadata().map_err(Error::io("examine", path))?;

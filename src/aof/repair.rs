@@ -50,7 +50,11 @@ pub fn cut(path: &Path, offset: u64) -> Result<Cut, Error> {
             false => Err(io::ErrorKind::UnexpectedEof.into()),
         }
     });
-    copied.map_err(Error::io("copy the torn end to", &kept))?;
+    if let Err(source) = copied {
+        // On a full disk the room is needed; the error to report is the first one.
+        let _ = std::fs::remove_file(&kept);
+        return Err(Error::io("copy the torn end to", &kept)(source));
+    }
     sync_directory_of(path)?;
     log.set_len(offset).and_then(|()| log.sync_all()).map_err(Error::io("cut", path))?;
     Ok(Cut { kept: Some(kept), bytes })

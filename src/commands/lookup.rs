@@ -11,7 +11,7 @@
 //! underscores are therefore stored with theirs as they were, which no lowered name has: to find
 //! one takes a second look, after the first has found nothing.
 
-use super::row::Row;
+use super::row::{Flags, Row};
 use super::table::FAMILIES;
 
 /// Slots of the table: at least twice the commands (checked when it is built).
@@ -32,9 +32,10 @@ pub(super) fn command(name: &[u8]) -> Option<&'static Row> {
     find(packed).or_else(|| with_underscores(name, packed))
 }
 
-/// Whether there is a command called `name`, in any mixture of cases.
-pub fn is_command(name: &[u8]) -> bool {
-    command(name).is_some()
+/// Whether the command called `name`, in any mixture of cases, can stand in a log: those that
+/// change keys, and SELECT.
+pub fn is_logged(name: &[u8]) -> bool {
+    command(name).is_some_and(|row| row.flags.contains(Flags::WRITE) || row.name == "select")
 }
 
 #[inline(always)]
@@ -194,6 +195,17 @@ const fn build() -> [Slot; SLOTS] {
 mod tests {
     use super::super::table::rows;
     use super::*;
+
+    #[test]
+    fn a_log_holds_what_changes_keys_and_the_choice_of_a_database() {
+        for name in ["SET", "del", "PEXPIREAT", "SWAPDB", "FLUSHDB", "INCRBY", "SELECT", "SETRANGE"]
+        {
+            assert!(is_logged(name.as_bytes()), "{name}");
+        }
+        for name in ["GET", "CONFIG", "SHUTDOWN", "PING", "LPUSH", ""] {
+            assert!(!is_logged(name.as_bytes()), "{name}");
+        }
+    }
 
     #[test]
     fn every_command_is_found_in_any_case() {

@@ -64,6 +64,6 @@ mod tests;
 
 pub use client::Client;
 pub use engine::{Engine, OUTPUT_SOFT_LIMIT, Position, Progress};
-pub use lookup::is_command;
+pub use lookup::is_logged;
 pub use persistence::{Loading, Persistence, policy};
 pub use state::{COMPATIBLE_VERSION, ServerState};

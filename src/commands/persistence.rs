@@ -119,7 +119,8 @@ impl Persistence {
         let Some(status) = self.handle().map(|handle| handle.status()) else {
             return false;
         };
-        let (size, base) = (u128::from(status.current_bytes), status.base_bytes.max(1).into());
+        let size = u128::from(status.current_bytes);
+        let base = u128::from(status.base_bytes.max(1));
         percentage > 0
             && status.is_writing
             && status.current_bytes > self.rewrite_min_size_bytes()

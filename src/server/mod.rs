@@ -85,7 +85,7 @@ pub fn run(mut config: Config, build: Build) -> Result<(), Error> {
 
     let clients_max = config.max_clients;
     let path = config.aof_path.as_deref();
-    let opened = path.map(|path| crate::aof::open(path, commands::is_command)).transpose();
+    let opened = path.map(|path| crate::aof::open(path, commands::is_logged)).transpose();
     let opened = opened.map_err(Error::log)?;
     let runtime = main_runtime()?;
     // One stripe of counters beyond the workers', for the acceptor.
