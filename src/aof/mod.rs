@@ -9,10 +9,7 @@
 //! * `manifest` reads Redis's list of parts and joins them into one plain file.
 //! * [`check()`] is the operator's view: what a log holds and whether it is whole.
 //! * [`writer`] takes entries out of the ring and brings them to the disk.
-<<<<<<< HEAD
 //! * [`rewrite()`] writes the log anew: every key once, and what came meanwhile.
-=======
->>>>>>> 7f84ef0065a735596f08986c7a227f27cbbca0ca
 //! * [`Error`] has one variant per failure, worded for the operator.
 //!
 //! # The format
@@ -68,7 +65,4 @@ pub use manifest::Joined;
 pub use open::{Opened, open};
 pub use reader::{End, Known, Reader, Step, Torn, TornPart};
 pub use repair::{Cut, cut};
-<<<<<<< HEAD
 pub use rewrite::{Rewritten, rewrite};
-=======
->>>>>>> 7f84ef0065a735596f08986c7a227f27cbbca0ca
