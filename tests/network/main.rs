@@ -16,6 +16,7 @@ mod inline_commands;
 mod life_cycle;
 mod log_and_redis;
 mod log_recovery;
+mod log_rewrite;
 mod log_settings;
 mod long_commands;
 mod many_clients;
