@@ -1,6 +1,7 @@
 //! What can go wrong with a log, one variant per failure, each worded for the operator: one line
 //! that names the file and says what to do.
 
+use super::writer::WriteError;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -22,6 +23,8 @@ pub enum Error {
         /// Why it was refused.
         source: io::Error,
     },
+    /// The writer has failed.
+    Writer(WriteError),
     /// The log is a directory, as Redis's `appenddirname` is.
     IsDirectory {
         /// The directory.
@@ -171,6 +174,7 @@ impl fmt::Display for Error {
             Error::Io { attempt, path, source } => {
                 write!(f, "cannot {attempt} {}: {source}", path.display())
             }
+            Error::Writer(error) => write!(f, "{error}"),
             Error::IsDirectory { path } => write!(
                 f,
                 "the log {} is a directory: name a file, or the file ending in '.manifest' in a \
@@ -226,6 +230,7 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Error::Io { source, .. } => Some(source),
+            Error::Writer(error) => error.source(),
             Error::IsDirectory { .. }
             | Error::Locked { .. }
             | Error::Corrupt(_)

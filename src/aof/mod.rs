@@ -9,6 +9,7 @@
 //! * `manifest` reads Redis's list of parts and joins them into one plain file.
 //! * [`check()`] is the operator's view: what a log holds and whether it is whole.
 //! * [`writer`] takes entries out of the ring and brings them to the disk.
+//! * [`rewrite()`] writes the log anew: every key once, and what came meanwhile.
 //! * [`Error`] has one variant per failure, worded for the operator.
 //!
 //! # The format
@@ -51,6 +52,7 @@ mod manifest;
 mod open;
 mod reader;
 mod repair;
+mod rewrite;
 #[cfg(test)]
 mod tests;
 pub mod writer;
@@ -63,3 +65,4 @@ pub use manifest::Joined;
 pub use open::{Opened, open};
 pub use reader::{End, Known, Reader, Step, Torn, TornPart};
 pub use repair::{Cut, cut};
+pub use rewrite::{Rewritten, rewrite};

@@ -14,6 +14,7 @@ use super::error::Error;
 use super::lock::Lock;
 use super::manifest::{self, Joined};
 use super::reader::{Known, Reader};
+use super::rewrite::remove_left_over;
 
 /// A log that is this process's own.
 #[derive(Debug)]
@@ -57,6 +58,7 @@ fn open_locked(
     joined: Option<Joined>,
     known: Known,
 ) -> Result<Opened, Error> {
+    remove_left_over(&path)?;
     let created = match File::options().append(true).create_new(true).open(&path) {
         Ok(_) => {
             sync_directory_of(&path)?;

@@ -1,8 +1,8 @@
 //! BGREWRITEAOF: the log, written anew and smaller.
 
 use super::context::Context;
-use super::persistence::RewriteRefusal;
 use super::refusal::Refusal;
+use super::rewriting::RewriteRefusal;
 use super::row::Outcome;
 use crate::resp::Args;
 

@@ -134,7 +134,7 @@ fn persistence(fields: &mut Fields<'_>, context: &Context<'_>) {
     let persistence = &state.persistence;
     let is_loading = persistence.is_loading();
     let status = persistence.handle().map(|handle| handle.status());
-    let rewriting = persistence.rewriting();
+    let rewriting = persistence.rewriting.report();
     let seconds = |time: Option<Duration>| time.map_or(-1, |time| time.as_secs().cast_signed());
     let well = |is_well: bool| if is_well { "ok" } else { "err" };
     fields.add("loading", u8::from(is_loading));

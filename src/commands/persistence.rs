@@ -7,9 +7,10 @@
 //! while it cannot be written to they are refused with the reason, and while it has no room they
 //! wait (see the `engine` module).
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use crate::aof::writer::{LogHandle, LogStatus, Policy};
+use super::rewriting::{RewriteRefusal, Rewriting};
+use crate::aof::writer::{LogHandle, Policy};
 use crate::config::{AppendFsync, Config};
 use crate::sync::plain::{AtomicU64, Ordering};
 use crate::sync::{Arc, OnceLock};
@@ -32,6 +33,8 @@ pub struct Persistence {
     handle: OnceLock<Arc<LogHandle>>,
     /// How far the loading is.
     pub loading: Loading,
+    /// What is asked of and known about rewriting the log.
+    pub rewriting: Rewriting,
     append_fsync: AtomicU64,
     rewrite_percentage: AtomicU64,
     rewrite_min_size_bytes: AtomicU64,
@@ -45,6 +48,7 @@ impl Persistence {
             stage: AtomicU64::new(stage as u64),
             handle: OnceLock::new(),
             loading: Loading::default(),
+            rewriting: Rewriting::default(),
             append_fsync: AtomicU64::new(config.append_fsync as u64),
             rewrite_percentage: AtomicU64::new(config.auto_aof_rewrite_percentage.into()),
             rewrite_min_size_bytes: AtomicU64::new(config.auto_aof_rewrite_min_size_bytes),
@@ -101,30 +105,26 @@ impl Persistence {
         position > 0 && self.handle().is_some_and(is_behind)
     }
 
-    /// Whether the log has grown so much that it is to be rewritten by itself: by the percentage
-    /// since the last rewrite, or the start, and above the least size.
-    pub fn rewrite_is_due(&self) -> bool {
-        let (percentage, least) = (self.rewrite_percentage(), self.rewrite_min_size_bytes());
-        let is_due = |status: LogStatus| {
-            has_outgrown(status.current_bytes, status.base_bytes, percentage, least)
-        };
-        self.handle().is_some_and(|handle| is_due(handle.status()))
-    }
-
     /// Begins to rewrite the log in the background.
-    ///
-    /// # Errors
-    /// Why it does not.
-    pub fn rewrite(&self) -> Result<(), RewriteRefusal> {
+    pub(super) fn rewrite(&self) -> Result<(), RewriteRefusal> {
         match self.handle() {
-            Some(_) => Err(RewriteRefusal::Failed),
+            Some(_) => self.rewriting.ask(),
             None => Err(RewriteRefusal::NoLog),
         }
     }
 
-    /// What there is to say of rewriting the log.
-    pub fn rewriting(&self) -> Rewriting {
-        Rewriting { running_for: None, last_took: None, last_is_well: true, count: 0 }
+    /// Whether the log has grown so much that it is to be rewritten, by Redis's rule.
+    pub fn has_grown(&self) -> bool {
+        let percentage = self.rewrite_percentage();
+        let Some(status) = self.handle().map(|handle| handle.status()) else {
+            return false;
+        };
+        let size = u128::from(status.current_bytes);
+        let base = u128::from(status.base_bytes.max(1));
+        percentage > 0
+            && status.is_writing
+            && status.current_bytes > self.rewrite_min_size_bytes()
+            && size * 100 / base >= u128::from(percentage) + 100
     }
 
     /// When the log is synced.
@@ -166,38 +166,6 @@ impl Persistence {
     pub(super) fn set_rewrite_min_size_bytes(&self, bytes: u64) {
         self.rewrite_min_size_bytes.store(bytes, Ordering::Relaxed);
     }
-}
-
-/// Why the log is not rewritten.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RewriteRefusal {
-    /// There is none.
-    NoLog,
-    /// It is being rewritten already.
-    UnderWay,
-    /// The rewrite could not begin.
-    Failed,
-}
-
-/// The rewriting of the log, for INFO.
-#[derive(Clone, Copy, Debug)]
-pub struct Rewriting {
-    /// How long the one under way has run.
-    pub running_for: Option<Duration>,
-    /// How long the last one took.
-    pub last_took: Option<Duration>,
-    /// Whether the last one succeeded, if there was one.
-    pub last_is_well: bool,
-    /// How many have begun.
-    pub count: u64,
-}
-
-/// Whether a log of `bytes`, once of `base_bytes`, is above `least_bytes` and has grown by the
-/// percentage, which is not 0.
-fn has_outgrown(bytes: u64, base_bytes: u64, percentage: u64, least_bytes: u64) -> bool {
-    let growth = bytes.saturating_sub(base_bytes);
-    let enough = u128::from(base_bytes.max(1)) * u128::from(percentage);
-    percentage > 0 && bytes > least_bytes && u128::from(growth) * 100 >= enough
 }
 
 /// The writer's word for a setting.
@@ -293,17 +261,6 @@ mod tests {
     fn a_server_with_a_log_begins_by_loading() {
         let config = Config { aof_path: Some("log".into()), ..Config::default() };
         assert!(Persistence::new(&config).is_loading());
-    }
-
-    #[test]
-    fn a_log_is_rewritten_when_it_is_large_and_has_grown() {
-        assert!(has_outgrown(200, 100, 100, 64));
-        assert!(!has_outgrown(199, 100, 100, 64), "too little growth");
-        assert!(!has_outgrown(200, 100, 100, 200), "too small");
-        assert!(!has_outgrown(200, 100, 0, 64), "turned off");
-        assert!(has_outgrown(65, 0, 100, 64), "there was nothing");
-        assert!(!has_outgrown(50, 100, 10, 0), "it has shrunk");
-        assert!(has_outgrown(u64::MAX, 1, i32::MAX as u64, 0));
     }
 
     #[test]

@@ -60,7 +60,7 @@ use crossbeam_utils::CachePadded;
 use slot::{Kind, Slot, State};
 
 /// Bytes of boxed payloads in the ring above which there is no room: as many as a busy disk takes
-/// in a second or less.
+/// in a second or less; few in models.
 const BOXED_BYTES_MAX: u64 = if cfg!(any(loom, shuttle)) { 64 } else { 64 << 20 };
 
 /// What the consumer does, as it tells producers.
@@ -233,7 +233,7 @@ impl Ring {
     }
 
     /// Wakes the consumer if it sleeps and there is reason to; to be called after publications,
-    /// once for as many as come together.
+    /// once for as many as come together, also when a panic has cut them short.
     #[inline]
     pub fn wake(&self) {
         // Against `Consumer::rest`: forbids the look at `rest` to come before the publication, so
@@ -291,8 +291,8 @@ impl Drop for Ring {
     }
 }
 
-/// A place in line for a change under way. Dropped, it is void, and wakes the consumer if that
-/// sleeps: what stands behind it may be published already, by a producer that woke it in vain.
+/// A place in line for a change under way. Dropped, it is void, and wakes the consumer:
+/// what stands behind it may be published already, by a producer that woke it in vain.
 #[must_use]
 pub struct Entry<'r> {
     ring: &'r Ring,

@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 use log::{info, warn};
 use tokio::sync::oneshot;
 
+use super::rewriter;
 use super::waits::Alarm;
 use crate::aof::writer::{LogHandle, LogOptions, Places};
 use crate::aof::{self, Chunk, End, Lock, Opened, Place, Reader, Step, Torn};
@@ -55,12 +56,12 @@ pub(super) enum Loaded {
 /// The loading, from outside.
 #[derive(Debug)]
 pub(super) struct Loader {
-    stop: Arc<AtomicBool>,
     outcome: oneshot::Receiver<Result<Loaded, Error>>,
 }
 
 impl Loader {
-    /// Starts to load a log. `alarms` are rung whenever the log changes, once it is written.
+    /// Starts to load a log. `alarms` are rung whenever the log changes, once it is written. The
+    /// loading ends soon after `stop` is set, and so does what rewrites the log later.
     ///
     /// # Errors
     /// [`Error::Thread`].
@@ -68,18 +69,15 @@ impl Loader {
         state: Arc<ServerState>,
         opened: Opened,
         alarms: Vec<Arc<Alarm>>,
+        stop: Arc<AtomicBool>,
     ) -> Result<Loader, Error> {
-        let stop = Arc::new(AtomicBool::new(false));
         let (done, outcome) = oneshot::channel();
-        let body = {
-            let stop = Arc::clone(&stop);
-            move || {
-                // Nobody listens only when the server has ended first.
-                let _ = done.send(load(&state, opened, alarms, &stop));
-            }
+        let body = move || {
+            // Nobody listens only when the server has ended first.
+            let _ = done.send(load(&state, opened, alarms, &stop));
         };
         spawn(REPLAY_THREAD, body)?;
-        Ok(Loader { stop, outcome })
+        Ok(Loader { outcome })
     }
 
     /// Waits for the end of the loading. May be cancelled while it waits.
@@ -89,12 +87,6 @@ impl Loader {
     pub(super) async fn finish(&mut self) -> Result<Loaded, Error> {
         let died = |_| Err(Error::WorkerDied { name: REPLAY_THREAD.to_owned() });
         (&mut self.outcome).await.unwrap_or_else(died)
-    }
-
-    /// Has it end soon.
-    pub(super) fn stop(&self) {
-        // Relaxed: a word to a thread that looks at it now and then.
-        self.stop.store(true, Ordering::Relaxed);
     }
 }
 
@@ -108,7 +100,7 @@ fn load(
     state: &Arc<ServerState>,
     opened: Opened,
     alarms: Vec<Arc<Alarm>>,
-    stop: &AtomicBool,
+    stop: &Arc<AtomicBool>,
 ) -> Result<Loaded, Error> {
     let Opened { path, lock, reader, .. } = opened;
     let size = reader.size();
@@ -126,8 +118,10 @@ fn load(
     let consumer = state.keyspace.start_log(RING_SLOTS);
     let places = places(state);
     let policy = commands::policy(state.config.append_fsync);
+    let rewritten_path = path.clone();
     let options = LogOptions { path, length, policy, places };
     let handle = LogHandle::start(options, consumer).map_err(Error::log)?;
+    rewriter::start(Arc::clone(state), rewritten_path, Arc::clone(stop))?;
     for alarm in alarms {
         handle.on_progress(Box::new(move || alarm.ring()));
     }
@@ -258,7 +252,7 @@ impl<'s> Replayer<'s> {
         let (batch, input) = (chunk.batch(), chunk.input());
         let mut at = Position::default();
         loop {
-            // Relaxed: as in `Loader::stop`.
+            // Relaxed: a word to look at now and then.
             if stop.load(Ordering::Relaxed) {
                 return Ok(false);
             }

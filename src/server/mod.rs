@@ -29,6 +29,7 @@ mod load;
 mod loading;
 mod open_files;
 mod panics;
+mod rewriter;
 mod signals;
 mod waits;
 mod worker;
@@ -54,6 +55,7 @@ use crate::commands::{self, ServerState};
 use crate::config::Config;
 use crate::error::Error;
 use crate::sync::Arc;
+use crate::sync::plain::{AtomicBool, Ordering};
 
 pub use self::panics::log_panics;
 
@@ -89,9 +91,11 @@ pub fn run(mut config: Config, build: Build) -> Result<(), Error> {
     let runtime = main_runtime()?;
     // One stripe of counters beyond the workers', for the acceptor.
     let state = Arc::new(ServerState::new(config, workers + 1));
+    let stop = Arc::new(AtomicBool::new(false));
     let alarms: Vec<Arc<Alarm>> = (0..workers).map(|_| Arc::default()).collect();
     let crew = Crew::start(&state, &alarms)?;
-    let loader = opened.map(|opened| Loader::start(Arc::clone(&state), opened, alarms));
+    let loader =
+        opened.map(|opened| Loader::start(Arc::clone(&state), opened, alarms, Arc::clone(&stop)));
     let loader = loader.transpose()?;
     let stats = Arc::clone(state.stats.worker(workers));
     let result = runtime.block_on(async {
@@ -101,7 +105,7 @@ pub fn run(mut config: Config, build: Build) -> Result<(), Error> {
                 let name = MAIN_THREAD.to_owned();
                 Error::EventLoop { name, source }
             })?;
-        let server = Running { state: &state, signals, ended: crew.ended, workers, loader };
+        let server = Running { state: &state, signals, ended: crew.ended, workers, loader, stop };
         server.serve(acceptor).await
     });
     // The process is about to end: freeing millions of keys one by one would only delay it.
@@ -133,6 +137,8 @@ struct Running<'s> {
     workers: usize,
     /// The log's, as long as it loads.
     loader: Option<Loader>,
+    /// Tells the threads that load and rewrite the log to end.
+    stop: Arc<AtomicBool>,
 }
 
 impl Running<'_> {
@@ -182,8 +188,9 @@ impl Running<'_> {
         };
         info!("Received {signal}: no new connections, answering what was received...");
         drop(acceptor);
+        // Relaxed: a word to threads that look at it now and then.
+        self.stop.store(true, Ordering::Relaxed);
         if let Some(loader) = &mut self.loader {
-            loader.stop();
             tokio::select! {
                 biased;
                 signal = self.signals.stop() => return Err(interrupted(signal)),

@@ -113,6 +113,22 @@ fn a_torn_log_is_cut_after_a_yes_and_what_was_cut_is_kept() {
 }
 
 #[test]
+fn nothing_is_cut_while_another_process_has_the_log() {
+    let scratch = Scratch::new();
+    let path = scratch.file("log", b"*1\r\n");
+    let lock = aof::Lock::take(&path.canonicalize().expect("a file")).expect("free");
+    let output = check(&path, &["--fix", "--yes"], "");
+    assert_eq!(output.status.code(), Some(1));
+    let text = errors(&output);
+    assert!(text.contains("another server uses the log"), "{text}");
+    assert!(text.contains(&format!("process {}", std::process::id())), "{text}");
+    assert_eq!(std::fs::read(&path).expect("the log"), b"*1\r\n");
+    drop(lock);
+    assert!(check(&path, &["--fix", "--yes"], "").status.success());
+    assert_eq!(std::fs::read(&path).expect("the log"), b"");
+}
+
+#[test]
 fn what_is_no_log_is_one_clear_line_and_exit_code_1() {
     let scratch = Scratch::new();
     let image = scratch.file("rdb", b"REDIS0011");

@@ -17,6 +17,7 @@ mod life_cycle;
 mod log_and_redis;
 mod log_check;
 mod log_recovery;
+mod log_rewrite;
 mod log_settings;
 mod long_commands;
 mod many_clients;

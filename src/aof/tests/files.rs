@@ -105,6 +105,24 @@ fn a_refused_log_is_free_again() {
     open(&path, known).expect("free");
 }
 
+#[test]
+fn a_torn_log_is_whole_once_its_reader_has_met_the_end_and_cut_it() {
+    let scratch = Scratch::new();
+    let whole = log(&["SET a 1", "SET b 2"]);
+    let path = scratch.file("log", &[&whole[..], &log(&["MULTI", "SET c 3"]), &[0; 50]].concat());
+    let mut opened = open(&path, known).expect("opened");
+    let mut chunk = Chunk::new();
+    assert_eq!(opened.reader.read(&mut chunk).expect("readable"), Step::Commands);
+    assert_eq!(chunk.len(), 2);
+    let Step::End(End::Torn(torn)) = opened.reader.read(&mut chunk).expect("readable") else {
+        panic!("not torn");
+    };
+    let done = cut(&opened.path, torn.offset).expect("cut");
+    assert_eq!((torn.offset, done.bytes), (whole.len() as u64, torn.bytes));
+    assert_eq!(outcome(&path, 1 << 20).expect("readable").end, Ok(End::Clean));
+    assert_eq!(std::fs::read(&path).expect("the log"), whole);
+}
+
 /// A directory as redis-server leaves it: a base, two increments and one that is history.
 fn redis_parts(scratch: &Scratch) -> [Vec<u8>; 3] {
     let parts = [

@@ -3,6 +3,7 @@
 //! * `flusher` is the one thread that takes entries out, in the order of their tickets, and writes.
 //! * `translate` makes commands of them; `pending` holds these until they need not be written again.
 //! * `medium` knows what is written and what is safe, and what to do when either fails.
+//! * [`Dump`] writes keys as they are, for a log that is written anew.
 //! * `storage` is the file. `syncer` is a thread that syncs it while the flusher goes on.
 //! * [`LogHandle`] is what all others see.
 //!
@@ -21,6 +22,7 @@
 //! memory and is written then, so nothing that was acknowledged is lost while the process lives.
 //! `durable` does not move meanwhile.
 
+mod dump;
 mod error;
 mod failure;
 mod flusher;
@@ -33,6 +35,7 @@ mod syncer;
 mod tests;
 mod translate;
 
+pub use dump::Dump;
 pub use error::WriteError;
 pub use shared::Marked;
 pub use translate::Places;

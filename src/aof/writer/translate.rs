@@ -86,6 +86,24 @@ impl Translator {
         Self { places, selected: None }
     }
 
+    /// One that is told the database of each key, for [`write_key`](Translator::write_key) only.
+    pub(super) fn for_dump() -> Self {
+        Self::new(Places::new(0))
+    }
+
+    /// Writes the command that has this effect on a key of a database.
+    pub(super) fn write_key(
+        &mut self,
+        database: u64,
+        key: &[u8],
+        effect: Effect<'_>,
+        shared: Option<&Bytes>,
+        output: &mut Output,
+    ) {
+        self.select(database, output.open());
+        write_effect(key, effect, shared, output);
+    }
+
     /// The places after everything translated so far.
     pub(super) fn places(&self) -> &Places {
         &self.places

@@ -65,8 +65,26 @@ impl Server {
         server
     }
 
+    /// With these flags; ready, or what it said when it refused to start.
+    pub(crate) fn attempt(arguments: &[&str]) -> Result<Server, String> {
+        let server = Server::spawn(arguments, &[])?;
+        let mut has_ended = false;
+        wait_until("the server is ready or has ended", || {
+            // In this order: all that it has logged is there when it has ended.
+            has_ended = server.reader.as_ref().is_none_or(JoinHandle::is_finished);
+            has_ended || server.has_logged(READY)
+        });
+        if has_ended { Err(server.log().join("\n")) } else { Ok(server) }
+    }
+
     /// As soon as it has said where it listens: it may still be loading, or refuse to.
     pub(crate) fn launch(arguments: &[&str], variables: &[(&str, &str)]) -> Server {
+        Server::spawn(arguments, variables)
+            .unwrap_or_else(|said| panic!("the server did not start: {said}"))
+    }
+
+    /// As [`Server::launch`], or what it said when it ended instead.
+    fn spawn(arguments: &[&str], variables: &[(&str, &str)]) -> Result<Server, String> {
         let mut command = on_a_free_port(arguments);
         command.envs(variables.iter().copied());
         command.stdout(Stdio::null()).stderr(Stdio::piped());
@@ -87,14 +105,16 @@ impl Server {
                 }
             })
         };
-        let address = match receiver.recv_timeout(PATIENCE) {
-            Ok(address) => address,
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
-                let _ = child.kill();
-                panic!("the server did not start: {:?}", log.lock().expect("log"));
-            }
+        let announced = receiver.recv_timeout(PATIENCE);
+        if announced == Err(RecvTimeoutError::Timeout) {
+            // Fails only when the process has ended already.
+            let _ = child.kill();
+        }
+        let Ok(address) = announced else {
+            let _ = child.wait();
+            return Err(log.lock().expect("log").join("\n"));
         };
-        Server { child, address, log, reader: Some(reader) }
+        Ok(Server { child, address, log, reader: Some(reader) })
     }
 
     /// Waits until everything is loaded and commands are answered.

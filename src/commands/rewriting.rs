@@ -1,0 +1,110 @@
+//! Rewriting the log, between those who ask for it, the thread that does it, and INFO.
+
+use std::time::{Duration, Instant};
+
+use crate::sync::mpsc::Sender;
+use crate::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Why the log is not rewritten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RewriteRefusal {
+    /// There is none.
+    NoLog,
+    /// It is being rewritten already.
+    UnderWay,
+    /// Nobody is there to do it: the server is about to stop.
+    Failed,
+}
+
+/// What is asked of and known about rewriting. A lock: nobody comes here on the way of a request
+/// but by BGREWRITEAOF and INFO.
+#[derive(Debug, Default)]
+pub struct Rewriting(Mutex<Facts>);
+
+#[derive(Debug)]
+struct Facts {
+    /// Where the thread listens.
+    requests: Option<Sender<()>>,
+    /// When the one under way was asked for.
+    asked: Option<Instant>,
+    last_took: Option<Duration>,
+    last_is_well: bool,
+    count: u64,
+}
+
+impl Default for Facts {
+    fn default() -> Self {
+        Self { requests: None, asked: None, last_took: None, last_is_well: true, count: 0 }
+    }
+}
+
+/// The rewriting of the log, for INFO.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RewriteReport {
+    /// How long the one under way has run.
+    pub(super) running_for: Option<Duration>,
+    /// How long the last one took.
+    pub(super) last_took: Option<Duration>,
+    /// Whether the last one succeeded, if there was one.
+    pub(super) last_is_well: bool,
+    /// How many have begun.
+    pub(super) count: u64,
+}
+
+impl Rewriting {
+    fn facts(&self) -> MutexGuard<'_, Facts> {
+        // A panic leaves plain facts behind.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says where the thread listens that rewrites.
+    pub fn set_thread(&self, requests: Sender<()>) {
+        self.facts().requests = Some(requests);
+    }
+
+    /// Asks the thread to rewrite the log.
+    pub(super) fn ask(&self) -> Result<(), RewriteRefusal> {
+        let mut facts = self.facts();
+        if facts.asked.is_some() {
+            return Err(RewriteRefusal::UnderWay);
+        }
+        let requests = facts.requests.as_ref().ok_or(RewriteRefusal::Failed)?;
+        requests.send(()).map_err(|_| RewriteRefusal::Failed)?;
+        facts.begin();
+        Ok(())
+    }
+
+    /// Notes that the thread begins by itself; false if it has been asked at this moment.
+    pub fn begin_unasked(&self) -> bool {
+        let mut facts = self.facts();
+        let is_free = facts.asked.is_none();
+        if is_free {
+            facts.begin();
+        }
+        is_free
+    }
+
+    /// Notes how the one under way has ended.
+    pub fn end(&self, is_well: bool) {
+        let mut facts = self.facts();
+        facts.last_took = facts.asked.take().map(|asked| asked.elapsed());
+        facts.last_is_well = is_well;
+    }
+
+    pub(super) fn report(&self) -> RewriteReport {
+        let facts = self.facts();
+        RewriteReport {
+            running_for: facts.asked.map(|asked| asked.elapsed()),
+            last_took: facts.last_took,
+            last_is_well: facts.last_is_well,
+            count: facts.count,
+        }
+    }
+}
+
+impl Facts {
+    fn begin(&mut self) {
+        self.asked = Some(Instant::now());
+        self.count += 1;
+    }
+}
