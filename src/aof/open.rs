@@ -81,6 +81,6 @@ fn resolve(path: &Path) -> Result<PathBuf, Error> {
         return Ok(resolved);
     }
     let directory = directory_of(path);
-    let resolved = directory.canonicalize().map_err(Error::io("find the directory", directory))?;
+    let resolved = directory.canonicalize().map_err(Error::io("find the directory of", path))?;
     Ok(resolved.join(path.file_name().unwrap_or(OsStr::new(""))))
 }
