@@ -145,9 +145,9 @@ impl<'s> Database<'s> {
     }
 
     /// Number of keys (see [`Table::len`] for what it promises under change). A key past its
-    /// deadline counts until it is found.
+    /// deadline counts until it is found. It does not count as exposed: a reply that shows it says
+    /// so itself ([`Session::expose_all`]).
     pub fn len(&self, session: &Session<'_>) -> u64 {
-        session.expose_all();
         self.current(session).map_or(0, Table::len)
     }
 

@@ -340,7 +340,7 @@ impl Session<'_> {
 
     /// Notes that the reply shows everything that has happened so far.
     #[inline]
-    pub(super) fn expose_all(&self) {
+    pub fn expose_all(&self) {
         if let Some(log) = self.log.filter(|_| self.strict) {
             self.expose(log.ring.tail());
         }
