@@ -1,4 +1,5 @@
-//! The log: processor time of its two threads for each change, and what a change costs who makes it.
+//! The log: processor time of its two threads for each change, and what a change costs the thread
+//! that makes it.
 //!
 //! Keys are set at full speed into a log in the target folder, under each policy that does not make
 //! replies wait. The time of a thread is the kernel's (`/proc/self/task/*/schedstat`), so the

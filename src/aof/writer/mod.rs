@@ -1,7 +1,7 @@
 //! The writer of the log: out of the ring, onto the disk.
 //!
 //! * `flusher` is the one thread that takes entries out, in the order of their tickets, and writes.
-//! * `translate` makes commands of them; `pending` holds these until they need not be written again.
+//! * `translate` makes commands of them; `pending` holds these until nobody may need them again.
 //! * `medium` knows what is written and what is safe, and what to do when either fails.
 //! * [`Dump`] writes keys as they are, for a log that is written anew.
 //! * `storage` is the file. `syncer` is a thread that syncs it while the flusher goes on.
