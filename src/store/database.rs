@@ -37,12 +37,16 @@ impl<'s> Database<'s> {
 
     #[inline]
     pub(super) fn current<'g>(&self, session: &'g Session<'_>) -> Option<&'g Table> {
-        self.generations.current(self.index, &session.guard)
+        let table = self.generations.current(self.index, &session.guard);
+        self.generations.expose_order(session);
+        table
     }
 
     #[inline]
     fn obtain<'g>(&self, session: &'g Session<'_>) -> &'g Table {
-        self.generations.obtain(self.index, &session.guard)
+        let table = self.generations.obtain(self.index, &session.guard);
+        self.generations.expose_order(session);
+        table
     }
 
     /// Brings near what operations on keys with these hashes will read; some 32 at a time.
@@ -238,7 +242,9 @@ impl<'s> Database<'s> {
             match decide(current.filter(|_| !over), scribe) {
                 Decision::Keep(result) if over => Decision::Remove(session.version(), result),
                 // A replayed log still has the key: no part of its value may be built upon.
-                Decision::Put(record, _, result) if over => {
+                Decision::Put(record, _, result)
+                    if over && !planted::is(Planted::ExpiredBuiltUpon) =>
+                {
                     Decision::Put(record, Tag::Whole, result)
                 }
                 decision => {
