@@ -195,7 +195,8 @@ impl Rewrite<'_> {
                 copied += count as u64;
             }
             file.sync_all().map_err(self.failed("sync"))?;
-            if self.handle.status().current_bytes - copied < REST_BYTES {
+            // After a failed write the end may lie before what was copied, for a while.
+            if self.handle.status().current_bytes.saturating_sub(copied) < REST_BYTES {
                 break;
             }
         }

@@ -145,6 +145,7 @@ fn type_of<'a>(context: &mut Context<'_>, _: &Args<'a>, key: Key<'a>) -> Outcome
 }
 
 fn dbsize<'a>(context: &mut Context<'_>, _: &Args<'a>) -> Outcome<'a> {
+    context.session.expose_all();
     context.out.integer(context.database.len(&context.session) as i64);
     Ok(())
 }

@@ -37,12 +37,16 @@ impl<'s> Database<'s> {
 
     #[inline]
     pub(super) fn current<'g>(&self, session: &'g Session<'_>) -> Option<&'g Table> {
-        self.generations.current(self.index, &session.guard)
+        let table = self.generations.current(self.index, &session.guard);
+        self.generations.expose_order(session);
+        table
     }
 
     #[inline]
     fn obtain<'g>(&self, session: &'g Session<'_>) -> &'g Table {
-        self.generations.obtain(self.index, &session.guard)
+        let table = self.generations.obtain(self.index, &session.guard);
+        self.generations.expose_order(session);
+        table
     }
 
     /// Brings near what operations on keys with these hashes will read; some 32 at a time.
@@ -145,9 +149,9 @@ impl<'s> Database<'s> {
     }
 
     /// Number of keys (see [`Table::len`] for what it promises under change). A key past its
-    /// deadline counts until it is found.
+    /// deadline counts until it is found. It does not count as exposed: a reply that shows it says
+    /// so itself ([`Session::expose_all`]).
     pub fn len(&self, session: &Session<'_>) -> u64 {
-        session.expose_all();
         self.current(session).map_or(0, Table::len)
     }
 
@@ -238,7 +242,9 @@ impl<'s> Database<'s> {
             match decide(current.filter(|_| !over), scribe) {
                 Decision::Keep(result) if over => Decision::Remove(session.version(), result),
                 // A replayed log still has the key: no part of its value may be built upon.
-                Decision::Put(record, _, result) if over => {
+                Decision::Put(record, _, result)
+                    if over && !planted::is(Planted::ExpiredBuiltUpon) =>
+                {
                     Decision::Put(record, Tag::Whole, result)
                 }
                 decision => {

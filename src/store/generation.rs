@@ -28,7 +28,7 @@ pub(super) struct Generations {
 impl Generations {
     pub(super) fn new(count: usize, options: TableOptions, collector: Collector) -> Self {
         let slots = (0..count).map(|_| AtomicPtr::new(null_mut())).collect();
-        let order = AtomicPtr::new(Order::boxed((0..count).collect()));
+        let order = AtomicPtr::new(Order::boxed((0..count).collect(), 0));
         Self { order, slots, options, collector, reaper: Reaper::new() }
     }
 
@@ -49,6 +49,18 @@ impl Generations {
         unsafe { &*order }.slots()[index]
     }
 
+    /// Notes that a reply shows which database has which slot. To be called after that was looked
+    /// up: the order may be a later one by now, never an earlier one.
+    #[inline]
+    pub(super) fn expose_order(&self, session: &Session<'_>) {
+        if session.strict && self.slots.len() > 1 {
+            // Acquire: as in `place`.
+            let order = self.order.load(Ordering::Acquire);
+            // SAFETY: as in `place`.
+            session.expose(unsafe { &*order }.position);
+        }
+    }
+
     /// The slot of a database.
     #[inline]
     fn slot(&self, index: usize, guard: &Guard<'_>) -> &AtomicPtr<Table> {
@@ -64,10 +76,10 @@ impl Generations {
             // SAFETY: as in `slot`.
             let mut slots = unsafe { &*old }.slots().to_vec();
             slots.swap(one, other);
-            let new = Order::boxed(slots);
             // Between the load and the exchange; void if the exchange is lost.
             let entry = session.log.map(|log| log.enter_swap(one, other));
             entry.iter().for_each(|entry| session.note_entry(entry));
+            let new = Order::boxed(slots, entry.as_ref().map_or(0, |entry| entry.ticket() + 1));
             // Release: whoever loads the pointer sees the order whole. Relaxed: the loser reads it
             // again.
             let release = planted::ordering(Ordering::Release, Planted::RelaxedSwap);
@@ -244,6 +256,8 @@ impl Drop for Generations {
 /// Which slot each database has. Never changes; SWAPDB makes another.
 struct Order {
     slots: Vec<usize>,
+    /// The position of the log past the SWAPDB that has made it; 0 if it was not logged.
+    position: u64,
     /// Model checkers only: a freed order is poisoned and kept, so that touching it is caught.
     #[cfg(any(loom, shuttle))]
     freed: crate::sync::AtomicBool,
@@ -254,11 +268,12 @@ struct Order {
 
 impl Order {
     /// To be published, and freed by [`Replaced::free`].
-    fn boxed(slots: Vec<usize>) -> *mut Self {
+    fn boxed(slots: Vec<usize>, position: u64) -> *mut Self {
         #[cfg(any(loom, shuttle))]
         crate::sync::graveyard::born();
         Box::into_raw(Box::new(Self {
             slots,
+            position,
             #[cfg(any(loom, shuttle))]
             freed: crate::sync::AtomicBool::new(false),
             #[cfg(loom)]

@@ -20,7 +20,11 @@
 //! Under a strict log a reply waits until the log has what it shows. Each operation notes the
 //! position that the log must have reached ([`Session::expose`]): past its own ticket, past the
 //! version of the record that it read, and where no record says it (an absent key, a counter that
-//! is changed in place, the size of a database) past everything that has a ticket by then.
+//! is changed in place, the size of a database) past everything that has a ticket when the
+//! positions are asked for ([`Local::take_exposed`]), since what was found may be read until then.
+//! A database that was exchanged with another shows that too, by whatever is found in it.
+//!
+//! [`Local::take_exposed`]: super::Local::take_exposed
 
 use super::snapshot::Images;
 use super::{Key, Session, Value};
@@ -31,6 +35,9 @@ use crate::sync::plain::{AtomicBool, Ordering};
 use crate::sync::planted::{self, Planted};
 use crate::table::{Journal, Tag, Written};
 use bytes::Bytes;
+
+/// A position that is past everything that has a ticket when it is looked at.
+pub(super) const EVERYTHING: u64 = u64::MAX;
 
 /// The effect of a change, as the log reads it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -340,9 +347,12 @@ impl Session<'_> {
 
     /// Notes that the reply shows everything that has happened so far.
     #[inline]
-    pub(super) fn expose_all(&self) {
+    pub fn expose_all(&self) {
         if let Some(log) = self.log.filter(|_| self.strict) {
-            self.expose(log.ring.tail());
+            match planted::is(Planted::ExposedEarly) {
+                true => self.expose(log.ring.tail()),
+                false => self.expose(EVERYTHING),
+            }
         }
     }
 
@@ -393,16 +403,13 @@ impl Journal for Scribe<'_> {
     }
 
     #[inline]
-    fn wants_removed(&self) -> bool {
-        self.log.images.is_armed()
+    fn wants(&self, record: RecordRef<'_>) -> bool {
+        self.log.images.wants_image(self.table, record)
     }
 
-    #[inline]
-    fn take_unlinked(&self, ticket: u64, unlinked: Unlinked) -> Option<Unlinked> {
-        match self.log.images.is_armed() {
-            true => self.log.images.keep(self.table, ticket, unlinked),
-            false => Some(unlinked),
-        }
+    #[cold]
+    fn keep(&self, ticket: u64, unlinked: Unlinked) {
+        self.log.images.keep(self.table, ticket, unlinked);
     }
 }
 

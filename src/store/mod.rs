@@ -132,7 +132,8 @@ impl Keyspace {
     /// If changes are logged already.
     pub fn start_log(&self, slots: usize) -> Consumer {
         // Relaxed: whoever took a block of versions has finished with it.
-        let (ring, consumer) = Ring::new(slots, self.versions.load(Ordering::Relaxed));
+        let first = self.versions.load(Ordering::Relaxed).max(snapshot::FIRST_TICKET);
+        let (ring, consumer) = Ring::new(slots, first);
         assert!(self.log.set(Log::new(ring)).is_ok(), "changes are logged already");
         consumer
     }
@@ -267,7 +268,10 @@ impl Local {
     /// last call may be told to anybody; 0 if there is none. Only with a strict log.
     #[inline]
     pub fn take_exposed(&self) -> u64 {
-        self.exposed.take()
+        match self.exposed.take() {
+            log::EVERYTHING => self.log.get().map_or(0, |log| log.ring().tail()),
+            position => position,
+        }
     }
 
     /// How many keys this thread has made absent because their deadline had passed, since the last

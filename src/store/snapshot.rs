@@ -13,7 +13,11 @@
 //!    ([`Images::keep`]) instead of retiring it; an addition to a counter born before V goes by
 //!    replacement ([`Images::wants`]); a table that is flushed is kept too.
 //! 4. *Disarm, wait* again: whoever has seen the snapshot armed has handed over its image by then.
-//! 5. Report the images that were left.
+//! 5. Report the images that were left. Only then may another snapshot begin.
+//!
+//! A changer whose key the walk has passed hands over nothing ([`Images::wants_image`]). It asks
+//! before it unlinks the record: so the record was in its slot when the walk came by. Asked
+//! afterwards, the walk may have met the record's successor.
 //!
 //! A key is reported once, or twice with the same value (the walk met its record, and it was
 //! replaced afterwards but before the walk was known to have passed it).
@@ -27,7 +31,7 @@ use crate::record::{KeptRecords, RecordRef, Unlinked};
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::epoch::Guard;
 use crate::sync::planted::{self, Planted};
-use crate::sync::{Mutex, PoisonError, plain};
+use crate::sync::{Mutex, PoisonError};
 use crate::table::{Table, Which};
 
 /// Slots of one step of the walk; the thread is pinned as long as it lasts.
@@ -40,18 +44,23 @@ const STEP_SLOTS: usize = 4;
 const OFF: u64 = 0;
 /// A snapshot whose ticket is not yet known.
 const ARMING: u64 = 1;
+/// No snapshot, but the last one is not yet done with what was handed over.
+const ENDING: u64 = 2;
+/// Tickets are greater than the numbers above.
+pub(super) const FIRST_TICKET: u64 = 3;
 
 /// What changers do for a snapshot.
 #[derive(Default)]
 pub(super) struct Images {
-    /// OFF, ARMING, or the snapshot's ticket. (No ticket is that small: versions came before.)
+    /// OFF, ARMING, the snapshot's ticket, ENDING, and OFF again.
     armed: AtomicU64,
     records: KeptRecords,
     /// Tables that were flushed. Taken by FLUSHDB under a snapshot, never by another change.
     tables: Mutex<Vec<KeptTable>>,
     /// How far the walk is: in this table, hashes below are reported. Set in the order hash 0,
-    /// table, hash, so that a pair read in between is one that was true.
-    walked_table: plain::AtomicU64,
+    /// table, hash, and read in the order table, hash: the hash is then of the table or of one
+    /// walked later.
+    walked_table: AtomicU64,
     walked_hash: AtomicU64,
 }
 
@@ -60,7 +69,7 @@ impl Images {
     #[inline]
     pub(super) fn is_armed(&self) -> bool {
         // Relaxed, here and below: ordered by the ring's tail (see the module).
-        self.armed.load(Ordering::Relaxed) != OFF
+        !matches!(self.armed.load(Ordering::Relaxed), OFF | ENDING)
     }
 
     /// Whether a snapshot needs a record of this version as it is; to be asked after the ticket was
@@ -68,29 +77,34 @@ impl Images {
     #[inline]
     pub(super) fn wants(&self, version: u64) -> bool {
         match self.armed.load(Ordering::Relaxed) {
-            OFF => false,
+            OFF | ENDING => false,
             ARMING => true,
             ticket => version < ticket,
         }
     }
 
-    /// Keeps a record of a table that a change with this ticket has unlinked, if a snapshot needs
-    /// it; else gives it back.
-    pub(super) fn keep(&self, table: u64, ticket: u64, unlinked: Unlinked) -> Option<Unlinked> {
-        let record = unlinked.record();
-        let version = record.version();
-        if !self.wants(version) || self.is_walked(table, record.hash()) {
-            return Some(unlinked);
-        }
+    /// Whether a snapshot needs a record of a table to be handed over; to be asked after the ticket
+    /// was taken and before the record is unlinked.
+    #[inline]
+    pub(super) fn wants_image(&self, table: u64, record: RecordRef<'_>) -> bool {
+        self.wants(record.version()) && !self.is_walked(table, record.hash())
+    }
+
+    /// Keeps a record of a table that a change with this ticket has unlinked.
+    pub(super) fn keep(&self, table: u64, ticket: u64, unlinked: Unlinked) {
         self.records.push(unlinked, table, ticket);
-        None
     }
 
     /// Whether the walk has passed a key.
     fn is_walked(&self, table: u64, hash: u64) -> bool {
-        // Acquire, with the release in `Snapshot::step`: the report came before.
-        let walked = self.walked_hash.load(Ordering::Acquire);
-        self.walked_table.load(plain::Ordering::Acquire) == table && hash < walked
+        // Acquire, with the releases in `Snapshot::walked`: the walk came by before, and the hash
+        // is not one of an earlier table.
+        if planted::is(Planted::WalkedHashFirst) {
+            let walked = self.walked_hash.load(Ordering::Acquire);
+            return self.walked_table.load(Ordering::Acquire) == table && hash < walked;
+        }
+        self.walked_table.load(Ordering::Acquire) == table
+            && hash < self.walked_hash.load(Ordering::Acquire)
     }
 
     /// Keeps a table that was flushed.
@@ -138,6 +152,10 @@ pub struct Snapshot<'k> {
     done: usize,
     /// Where the walk of the last one goes on.
     from: u64,
+    /// Tables that were flushed since.
+    flushed: Vec<KeptTable>,
+    /// Whether everything was given back.
+    ended: bool,
 }
 
 impl Keyspace {
@@ -150,10 +168,11 @@ impl Keyspace {
         let log = self.log().ok_or(SnapshotBusy)?;
         let images = &log.images;
         let early = planted::is(Planted::SnapshotArmedLate).then(|| log.enter_mark());
-        // Relaxed: see `Images::is_armed`; of several who begin one wins.
+        // Acquire: the last snapshot is done with what was handed over. For the changers it could
+        // be Relaxed: see `Images::is_armed`. Of several who begin one wins.
         images
             .armed
-            .compare_exchange(OFF, ARMING, Ordering::Relaxed, Ordering::Relaxed)
+            .compare_exchange(OFF, ARMING, Ordering::Acquire, Ordering::Relaxed)
             .map_err(|_| SnapshotBusy)?;
         // The tables of the time are all that are there once the earlier changes are over.
         let mut snapshot = Snapshot {
@@ -164,6 +183,8 @@ impl Keyspace {
             tables: vec![],
             done: 0,
             from: 0,
+            flushed: vec![],
+            ended: false,
         };
         snapshot.walked(u64::MAX, 0);
         let mark = early.unwrap_or_else(|| log.enter_mark());
@@ -220,25 +241,26 @@ impl Snapshot<'_> {
     /// Says how far the walk is.
     fn walked(&self, table: u64, hash: u64) {
         let images = self.images;
-        if images.walked_table.load(plain::Ordering::Relaxed) != table {
-            images.walked_hash.store(0, Ordering::Release);
-            images.walked_table.store(table, plain::Ordering::Release);
+        // Relaxed: only snapshots write it.
+        if images.walked_table.load(Ordering::Relaxed) != table {
+            images.walked_hash.store(0, Ordering::Relaxed);
+            // Release, here and below, with the Acquire of `Images::is_walked`.
+            images.walked_table.store(table, Ordering::Release);
         }
-        // Release, with the Acquire of `Images::is_walked`.
         images.walked_hash.store(hash, Ordering::Release);
     }
 
     /// Reports a range of a table; returns where the next one begins.
-    fn walk(&self, number: u64, report: &mut dyn FnMut(SnapshotKey<'_>)) -> Option<u64> {
+    fn walk(&mut self, number: u64, report: &mut dyn FnMut(SnapshotKey<'_>)) -> Option<u64> {
         let session = self.local.pin();
         // Without a table in its place there was none at the ticket.
         let table = self.keyspace.generations.in_place_of(number, &session.guard)?;
         if table.number() == number {
             return self.walk_table(table, &session.guard, report);
         }
-        // Locked meanwhile: a FLUSHDB may wait for a step of the walk.
-        let tables = self.images.lock_tables();
-        match tables.iter().map(KeptTable::table).find(|table| table.number() == number) {
+        // Locked no longer than that: a FLUSHDB may wait for it.
+        self.flushed.append(&mut self.images.lock_tables());
+        match self.flushed.iter().map(KeptTable::table).find(|table| table.number() == number) {
             Some(kept) => self.walk_table(kept, &session.guard, report),
             // Flushed at this moment: it is about to be kept.
             None => Some(self.from),
@@ -277,18 +299,26 @@ impl Snapshot<'_> {
 
     /// Ends the snapshot and reports what is left, of the images of the last moment. To be called
     /// once [`step`](Snapshot::step) has said that there is no more.
-    pub fn finish(self, report: &mut dyn FnMut(SnapshotKey<'_>)) {
-        self.disarm();
-        self.report_images(report);
+    pub fn finish(mut self, report: &mut dyn FnMut(SnapshotKey<'_>)) {
+        self.end(report);
     }
 
-    /// No more images, and all that were on their way have arrived.
-    fn disarm(&self) {
-        // Relaxed: the grace period orders it.
-        self.images.armed.store(OFF, Ordering::Relaxed);
+    fn end(&mut self, report: &mut dyn FnMut(SnapshotKey<'_>)) {
+        // No more images. Relaxed: the grace period orders it.
+        self.images.armed.store(ENDING, Ordering::Relaxed);
+        // All that were on their way arrive.
         if !planted::is(Planted::SnapshotWithoutSecondGrace) {
             self.local.participant.synchronize();
         }
+        self.report_images(report);
+        self.flushed.append(&mut self.images.lock_tables());
+        let session = self.local.pin();
+        for table in self.flushed.drain(..) {
+            table.retire(&session.guard);
+        }
+        // Release, with the Acquire of `Keyspace::begin_snapshot`.
+        self.images.armed.store(OFF, Ordering::Release);
+        self.ended = true;
     }
 }
 
@@ -298,13 +328,8 @@ impl Drop for Snapshot<'_> {
         if std::thread::panicking() {
             return;
         }
-        if self.images.is_armed() {
-            self.disarm();
-        }
-        self.report_images(&mut |_| {});
-        let session = self.local.pin();
-        for table in self.images.lock_tables().drain(..) {
-            table.retire(&session.guard);
+        if !self.ended {
+            self.end(&mut |_| {});
         }
     }
 }

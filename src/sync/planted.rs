@@ -74,6 +74,18 @@ pub enum Planted {
     CounterTurns,
     /// A counter that a snapshot needs is changed in place.
     AddToImage,
+    /// Whether a snapshot needs a record is asked after the record has left its slot.
+    ImageJudgedLate,
+    /// How far a snapshot's walk is, is read in the order in which it was written.
+    WalkedHashFirst,
+    /// A change takes its ticket before it reads what it builds on.
+    TicketBeforeRead,
+    /// A change takes its ticket after it has taken place.
+    TicketAfterChange,
+    /// What replaces a key past its deadline is logged as a change of the key.
+    ExpiredBuiltUpon,
+    /// The position that a reply exposes is taken before what it shows is read.
+    ExposedEarly,
     /// An entry of the ring is published without releasing its payload.
     RelaxedEntry,
     /// The consumer looks at an entry's state without acquiring its payload.

@@ -37,13 +37,13 @@ pub trait Journal {
     /// Takes a place for a change. The entry is committed once the change has taken place.
     fn enter(&self, key: Key<'_>, written: Written<'_>) -> Entry<'_>;
 
-    /// Whether removed records are to be handed over whatever their size. To be asked after
-    /// [`enter`](Journal::enter).
-    fn wants_removed(&self) -> bool;
+    /// Whether a record is to be handed over once it is unlinked. To be asked after
+    /// [`enter`](Journal::enter), and before the change: what is not wanted while the record is in
+    /// its slot is not wanted afterwards, but what was wanted may have come to be past.
+    fn wants(&self, record: RecordRef<'_>) -> bool;
 
-    /// Takes over a record that the change of this ticket has unlinked, if it is of use; else gives
-    /// it back.
-    fn take_unlinked(&self, ticket: u64, unlinked: Unlinked) -> Option<Unlinked>;
+    /// Takes over a wanted record that the change of this ticket has unlinked.
+    fn keep(&self, ticket: u64, unlinked: Unlinked);
 }
 
 /// No journal: changes are not told.
@@ -55,11 +55,11 @@ impl Journal for Silent {
         match *self {}
     }
 
-    fn wants_removed(&self) -> bool {
+    fn wants(&self, _: RecordRef<'_>) -> bool {
         match *self {}
     }
 
-    fn take_unlinked(&self, _: u64, _: Unlinked) -> Option<Unlinked> {
+    fn keep(&self, _: u64, _: Unlinked) {
         match *self {}
     }
 }

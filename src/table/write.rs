@@ -189,11 +189,15 @@ impl Table {
             return false;
         }
         freeze_counter(target.current);
-        let entry = journal.map(|journal| {
-            let entry = journal.enter(key, Written::Put(record.as_ref(), tag));
-            record.set_version(entry.ticket());
-            entry
-        });
+        let mut entry =
+            journal.filter(|_| !planted::is(Planted::TicketAfterChange)).map(|journal| {
+                let entry = journal.enter(key, Written::Put(record.as_ref(), tag));
+                record.set_version(entry.ticket());
+                entry
+            });
+        let mut keeper = keeper(target, journal);
+        let seen_late = planted::is(Planted::TicketBeforeRead).then(|| look_again(target));
+        let target = seen_late.as_ref().unwrap_or(target);
         let has_deadline = record.as_ref().has_deadline();
         let pointer = record.into_raw();
         let new = Word::live(pointer, tag_of(key.hash), has_deadline);
@@ -210,6 +214,14 @@ impl Table {
             drop(unsafe { OwnedRecord::from_raw(pointer) });
             return false;
         }
+        if planted::is(Planted::ImageJudgedLate) {
+            keeper = self::keeper(target, journal);
+        }
+        if planted::is(Planted::TicketAfterChange) {
+            // SAFETY: published under the guard.
+            let record = unsafe { RecordRef::from_raw(pointer) };
+            entry = journal.map(|journal| journal.enter(key, Written::Put(record, tag)));
+        }
         let ticket = commit(entry);
         self.count_deadlines(target.word.has_deadline(), has_deadline);
         if target.current.is_none() {
@@ -219,7 +231,7 @@ impl Table {
             }
         }
         if !planted::is(Planted::RetireBeforeUnlink) {
-            dispose(target, ticket, journal, guard);
+            dispose(target, ticket, keeper, guard);
         }
         true
     }
@@ -242,9 +254,10 @@ impl Table {
         freeze_counter(target.current);
         let entry = journal.map(|journal| journal.enter(key, Written::Removed));
         let version = entry.as_ref().map_or(version, |entry| entry.ticket());
+        let keeper = keeper(target, journal);
         let keep = current.large().is_none()
             && current.record_size() <= KEEP_DEAD_BYTES
-            && !journal.is_some_and(|journal| journal.wants_removed());
+            && keeper.is_none();
         if keep {
             if slot.publish(target.word, target.word.dead()).is_err() {
                 return false;
@@ -258,7 +271,7 @@ impl Table {
                 drop(unsafe { OwnedRecord::from_raw(absent) });
                 return false;
             }
-            dispose(target, commit(entry), journal, guard);
+            dispose(target, commit(entry), keeper, guard);
         }
         self.live.add(-1);
         self.count_deadlines(target.word.has_deadline(), false);
@@ -323,10 +336,26 @@ fn commit(entry: Option<Entry<'_>>) -> u64 {
     })
 }
 
-/// Retires what a successful publication has unlinked, or hands it to the journal: only a present
-/// record is of use there.
+/// The journal, if it wants the target's record: only a present one is of use there.
 #[inline]
-fn dispose(target: &Target<'_>, ticket: u64, journal: Option<&impl Journal>, guard: &Guard<'_>) {
+fn keeper<'j, J: Journal>(target: &Target<'_>, journal: Option<&'j J>) -> Option<&'j J> {
+    journal.filter(|journal| target.current.is_some_and(|record| journal.wants(record)))
+}
+
+/// The target as it is now, for a planted fault: if its key is still present and may be changed.
+fn look_again<'g>(target: &Target<'g>) -> Target<'g> {
+    let word = target.place.array.slot(target.index).load();
+    // SAFETY: loaded under the pin of the target.
+    let (live, record) = unsafe { (word.is_live(), word.record::<'g>()) };
+    match target.current.is_some() && live && !word.is_frozen() {
+        true => Target { word, current: record, ..*target },
+        false => Target { ..*target },
+    }
+}
+
+/// Retires what a successful publication has unlinked, or hands it to who keeps it.
+#[inline]
+fn dispose(target: &Target<'_>, ticket: u64, keeper: Option<&impl Journal>, guard: &Guard<'_>) {
     let pointer = target.word.pointer();
     if pointer.is_null() {
         return;
@@ -335,11 +364,8 @@ fn dispose(target: &Target<'_>, ticket: u64, journal: Option<&impl Journal>, gua
     // a record stands in two arrays only while its old slot is not MOVED, and then nobody changes
     // the new one.
     let unlinked = unsafe { Unlinked::new(pointer) };
-    let left = match journal {
-        Some(journal) if target.current.is_some() => journal.take_unlinked(ticket, unlinked),
-        _ => Some(unlinked),
-    };
-    if let Some(unlinked) = left {
-        unlinked.retire(guard);
+    match keeper {
+        Some(keeper) => keeper.keep(ticket, unlinked),
+        None => unlinked.retire(guard),
     }
 }

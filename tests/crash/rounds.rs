@@ -105,23 +105,10 @@ fn under_no_a_kill_leaves_a_prefix_of_what_was_done() {
     kill_rounds("no", false);
 }
 
-/// Whether the server can rewrite its log.
-fn can_rewrite() -> bool {
-    let log = LogFile::new();
-    let server = Server::with(&log.flags("always"));
-    let can = server.connect().ask("BGREWRITEAOF").starts_with('+');
-    if !can {
-        println!("skipped: there is no BGREWRITEAOF");
-    }
-    can
-}
-
 #[test]
 fn a_kill_during_a_rewrite_loses_nothing() {
-    if can_rewrite() {
-        kill_rounds("always", true);
-        kill_rounds("everysec", true);
-    }
+    kill_rounds("always", true);
+    kill_rounds("everysec", true);
 }
 
 #[test]

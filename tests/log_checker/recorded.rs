@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::harness::{Random, Server, encode, is_stand_in};
+use super::harness::{Random, Server, encode};
 
 /// Keys of strings and of counters: few, so that clients meet.
 const KEYS: u64 = 3;
@@ -90,7 +90,7 @@ fn random_operation(random: &mut Random, client: usize, number: usize) -> (Kind,
     let kind = match random.below(9) {
         0..=1 => Kind::Set(unique),
         2 => Kind::GetSet(unique),
-        3 if !is_stand_in() => Kind::SetNx(unique),
+        3 => Kind::SetNx(unique),
         4..=5 => Kind::Append(unique),
         6 => Kind::GetDel,
         _ => Kind::Get,

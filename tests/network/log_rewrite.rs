@@ -1,30 +1,17 @@
 //! BGREWRITEAOF: a shorter log that leads to the same keys, while clients write on.
-//!
-//! A server without the command makes these tests say so and pass.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::harness::{
     Client, Commands, Folder, LogFile, Random, RedisServer, Server, assert_same, dump, encode,
-    is_stand_in, tool, wait_until,
+    tool, wait_until,
 };
 
 const DATABASES: usize = 16;
 
-/// A server with a log and this many further flags; none when it cannot rewrite.
-fn start(log: &LogFile, further: &[&str]) -> Option<Server> {
-    let probe = LogFile::new();
-    let reply = Server::with(&probe.flags("no")).connect().ask("BGREWRITEAOF");
-    if !reply.starts_with('+') {
-        println!("skipped: there is no BGREWRITEAOF: {reply}");
-        return None;
-    }
-    // What the log of a stand-in becomes is in files of other names.
-    if is_stand_in() {
-        println!("skipped: the log of the stand-in cannot be read after a rewrite");
-        return None;
-    }
-    Some(Server::with(&[&log.flags("everysec"), further].concat()))
+/// A server with a log and these further flags.
+fn start(log: &LogFile, further: &[&str]) -> Server {
+    Server::with(&[&log.flags("everysec"), further].concat())
 }
 
 /// Begins a rewrite and waits until it has ended well.
@@ -72,7 +59,7 @@ fn fill(client: &mut Client, seed: u64) {
 #[test]
 fn a_rewritten_log_leads_to_the_same_keys_here_and_in_redis_server() {
     let log = LogFile::new();
-    let Some(mut server) = start(&log, &[]) else { return };
+    let mut server = start(&log, &[]);
     let mut client = server.connect();
     fill(&mut client, 1);
     for _ in 0..20 {
@@ -113,7 +100,7 @@ fn a_rewritten_log_leads_to_the_same_keys_here_and_in_redis_server() {
 #[test]
 fn every_prefix_of_a_log_that_was_rewritten_under_load_can_be_read() {
     let log = LogFile::new();
-    let Some(mut server) = start(&log, &[]) else { return };
+    let mut server = start(&log, &[]);
     fill(&mut server.connect(), 2);
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -156,7 +143,7 @@ fn every_prefix_of_a_log_that_was_rewritten_under_load_can_be_read() {
 fn a_log_that_has_doubled_is_rewritten_by_itself() {
     let log = LogFile::new();
     let flags = ["--auto-aof-rewrite-percentage", "100", "--auto-aof-rewrite-min-size", "1mb"];
-    let Some(server) = start(&log, &flags) else { return };
+    let server = start(&log, &flags);
     let mut client = server.connect();
     let value = vec![b'v'; 10_000];
     for number in 0..1_000 {
@@ -176,10 +163,6 @@ fn a_log_that_has_doubled_is_rewritten_by_itself() {
 
 #[test]
 fn without_a_log_there_is_nothing_to_rewrite() {
-    let log = LogFile::new();
-    if start(&log, &[]).is_none() {
-        return;
-    }
     let server = Server::start();
     let reply = server.connect().ask("BGREWRITEAOF");
     assert!(reply.starts_with("-ERR"), "{reply}");
@@ -188,7 +171,7 @@ fn without_a_log_there_is_nothing_to_rewrite() {
 #[test]
 fn a_swap_and_a_flush_during_a_rewrite_are_kept() {
     let log = LogFile::new();
-    let Some(mut server) = start(&log, &[]) else { return };
+    let mut server = start(&log, &[]);
     let mut client = server.connect();
     for round in 0..6 {
         fill(&mut client, 3 + round);

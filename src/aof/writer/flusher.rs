@@ -70,15 +70,17 @@ pub(super) struct Flusher {
     policy: Policy,
     path: PathBuf,
     failure: Option<Failure>,
+    /// Which file it is, counted from the start.
+    file: u64,
     /// When the last sync was due.
     last_sync: Instant,
     /// The writing waits for a sync, and this was said.
     is_delayed: bool,
     empty_naps: u32,
     /// Those who wait for marks that have not come.
-    mark_waiters: VecDeque<Sender<Marked>>,
+    mark_waiters: Vec<Sender<Marked>>,
     /// Marks that have come and are not written.
-    marks: VecDeque<(Sender<Marked>, Marked)>,
+    marks: Vec<(Sender<Marked>, Marked)>,
     stop: Option<Sender<Result<(), WriteError>>>,
 }
 
@@ -91,7 +93,7 @@ impl Flusher {
         inbox: Receiver<Request>,
     ) -> Result<Self, WriteError> {
         let LogOptions { path, length, policy, places } = options;
-        let goal = Goal { place: length, ticket: consumer.position() };
+        let goal = Goal { file: 0, place: length, ticket: consumer.position() };
         let syncer = Syncer::start(shared.clone(), storage.clone(), goal)?;
         let medium = Medium::new(storage, length, policy.syncs());
         Ok(Self {
@@ -105,11 +107,12 @@ impl Flusher {
             policy,
             path,
             failure: None,
+            file: 0,
             last_sync: Instant::now(),
             is_delayed: false,
             empty_naps: 0,
-            mark_waiters: VecDeque::new(),
-            marks: VecDeque::new(),
+            mark_waiters: Vec::new(),
+            marks: Vec::new(),
             stop: None,
         })
     }
@@ -156,7 +159,7 @@ impl Flusher {
                     self.shared.announce();
                 }
             }
-            Request::Mark(waiter) => self.mark_waiters.push_back(waiter),
+            Request::Mark(waiter) => self.mark_waiters.push(waiter),
             Request::Switch(file, copied, waiter) => {
                 // Who asked may have gone.
                 let _ = waiter.send(self.switch(&file, copied));
@@ -211,21 +214,31 @@ impl Flusher {
         let place = output.end();
         self.consumer.release();
         if is_marked {
-            // Who waits for it has said so before the mark entered.
-            self.hear();
-            if let Some(waiter) = self.mark_waiters.pop_front() {
-                let places = self.translator.places().clone();
-                self.marks.push_back((waiter, Marked { place, places }));
-            }
+            self.mark(place);
         }
         taken
+    }
+
+    /// Notes the place of a mark for all who wait for one.
+    fn mark(&mut self, place: u64) {
+        // They have said so before the mark entered, so it is here by now.
+        while let Ok(request) = self.inbox.try_recv() {
+            match request {
+                Request::Mark(waiter) => self.mark_waiters.push(waiter),
+                other => self.put_off.push_back(other),
+            }
+        }
+        for waiter in self.mark_waiters.drain(..) {
+            let places = self.translator.places().clone();
+            self.marks.push((waiter, Marked { place, places }));
+        }
     }
 
     /// Writes what there is, and syncs as the policy wants it.
     fn bring(&mut self, now: Instant) {
         let result = match &self.failure {
             Some(failure) if now < failure.next_try() => return,
-            Some(_) => self.medium.recover(),
+            Some(_) => self.recover(),
             None => self.medium.write(),
         };
         let result = result.and_then(|()| match self.policy {
@@ -247,6 +260,14 @@ impl Flusher {
         }
     }
 
+    /// Tries again what has failed.
+    fn recover(&mut self) -> io::Result<()> {
+        self.medium.recover()?;
+        // It may have been opened anew.
+        self.syncer.move_to(self.medium.storage().clone(), self.goal());
+        Ok(())
+    }
+
     fn fail(&mut self, cause: &io::Error) {
         Failure::note(&mut self.failure, cause, &On { path: &self.path, shared: &self.shared });
     }
@@ -266,10 +287,15 @@ impl Flusher {
         if unsynced == 0 {
             return;
         }
-        let ticket = self.consumer.position();
-        self.syncer.aim(Goal { place: self.medium.written(), ticket });
+        self.syncer.aim(self.goal());
         let due = if unsynced >= UNSYNCED_BYTES { now } else { self.last_sync + SYNC_INTERVAL };
         self.syncer.order(due.max(now));
+    }
+
+    /// What is written now.
+    fn goal(&self) -> Goal {
+        let (place, ticket) = (self.medium.written(), self.consumer.position());
+        Goal { file: self.file, place, ticket }
     }
 
     /// Waits for the end of a sync on the other thread.
@@ -291,6 +317,10 @@ impl Flusher {
     fn sync_has_ended(&mut self, report: Report) -> io::Result<()> {
         self.last_sync = self.syncer.has_reported().unwrap_or(self.last_sync);
         self.is_delayed = false;
+        if report.goal.file != self.file {
+            // What was in that file is safe in this one.
+            return Ok(());
+        }
         self.medium.sync_has_ended(report.goal.place, report.result)?;
         self.advance(report.goal.ticket);
         Ok(())
@@ -320,13 +350,17 @@ impl Flusher {
         if let Some(failure) = &self.failure {
             return Err(switch(io::Error::other(failure.text().to_owned())));
         }
-        if let Err(cause) = self.settle_sync().and_then(|()| self.medium.write()) {
+        if let Err(cause) = self.medium.write() {
             self.fail(&cause);
             return Err(switch(io::Error::from(cause.kind())));
         }
+        if copied > self.medium.written() {
+            return Err(switch(io::Error::from(io::ErrorKind::InvalidInput)));
+        }
         let old = self.medium.switch(file, copied).map_err(switch)?;
         self.syncer.close(old);
-        self.syncer.move_to(self.medium.storage().clone());
+        self.file += 1;
+        self.syncer.move_to(self.medium.storage().clone(), self.goal());
         let length = self.medium.written();
         self.shared.base_bytes.store(length, Ordering::Relaxed);
         // The file is safe; its name is not yet.
@@ -350,7 +384,7 @@ impl Flusher {
     fn has_stopped(&mut self, taken: usize) -> bool {
         let is_drained = taken == 0 && self.consumer.position() == self.consumer.ring().tail();
         let result = match (self.failure.is_some(), is_drained) {
-            (true, _) => self.medium.recover().and_then(|()| self.sync()),
+            (true, _) => self.recover().and_then(|()| self.sync()),
             (false, true) => self.sync(),
             (false, false) => return false,
         };

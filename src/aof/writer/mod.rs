@@ -1,7 +1,7 @@
 //! The writer of the log: out of the ring, onto the disk.
 //!
 //! * `flusher` is the one thread that takes entries out, in the order of their tickets, and writes.
-//! * `translate` makes commands of them; `pending` holds these until they need not be written again.
+//! * `translate` makes commands of them; `pending` holds these until nobody may need them again.
 //! * `medium` knows what is written and what is safe, and what to do when either fails.
 //! * [`Dump`] writes keys as they are, for a log that is written anew.
 //! * `storage` is the file. `syncer` is a thread that syncs it while the flusher goes on.
@@ -201,7 +201,7 @@ impl LogHandle {
     }
 
     /// Has `listener` called, by a thread of the log, whenever `durable` has moved, refusing has
-    /// begun or ended, or the policy has changed. It must not block, nor call this method.
+    /// begun or ended, or the policy has changed. It must not block, panic, or call this method.
     pub fn on_progress(&self, listener: Box<dyn Fn() + Send + Sync>) {
         self.shared.add_listener(listener);
     }
@@ -212,7 +212,8 @@ impl LogHandle {
     }
 
     /// The place of the next [`Mark`](crate::store::Logged::Mark) that enters the ring, once
-    /// everything before it is written. To be called before the mark enters.
+    /// everything before it is written. To be called before the mark enters; all who have called
+    /// are told of it.
     pub fn expect_mark(&self) -> Receiver<Marked> {
         let (sender, receiver) = channel();
         self.shared.tell(Request::Mark(sender));
@@ -225,7 +226,8 @@ impl LogHandle {
     /// returns the new length; the closer `copied` is to the end, the shorter the log stands still.
     ///
     /// # Errors
-    /// When the disk fails; the log goes on as it was. When the log has stopped.
+    /// When the disk fails or `copied` lies behind the end; the log goes on as it was. When the
+    /// log has stopped.
     pub fn switch(&self, file: &Path, copied: u64) -> Result<u64, WriteError> {
         let (sender, receiver) = channel();
         self.shared.tell(Request::Switch(file.to_owned(), copied, sender));

@@ -5,9 +5,9 @@
 //!     | piece | piece | ... | piece | ... | splice | ... | open |
 //! ```
 //!
-//! New commands go into the *open* buffer. Full, it becomes a *piece*; a large value becomes a piece
-//! of its own, uncopied. Pieces leave at the front when nobody may need them again: a failed sync
-//! means that everything since the last good one must be written once more, from here.
+//! New commands go into the *open* buffer. Full, it becomes a *piece*; a large value becomes a
+//! piece of its own, uncopied. Pieces leave at the front when nobody may need them again: a failed
+//! sync means that everything since the last good one must be written once more, from here.
 //!
 //! All positions are offsets in the file.
 

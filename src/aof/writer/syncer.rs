@@ -17,6 +17,8 @@ use std::time::Instant;
 /// What is written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Goal {
+    /// Which file it is, counted from the start.
+    pub(super) file: u64,
     /// The place in the file before which everything is written.
     pub(super) place: u64,
     /// The ticket before which everything is written.
@@ -76,9 +78,9 @@ impl Syncer {
         self.target.lock().unwrap_or_else(PoisonError::into_inner).1 = goal;
     }
 
-    /// Sets where. Only between a report and the next order.
-    pub(super) fn move_to(&self, storage: Arc<dyn Storage>) {
-        self.target.lock().unwrap_or_else(PoisonError::into_inner).0 = storage;
+    /// Sets where, and what. A sync may be under way where it was until now.
+    pub(super) fn move_to(&self, storage: Arc<dyn Storage>, goal: Goal) {
+        *self.target.lock().unwrap_or_else(PoisonError::into_inner) = (storage, goal);
     }
 
     /// A sync is due at this time; earlier than one that is ordered already, it takes its place.

@@ -11,7 +11,7 @@ mod tools;
 pub(crate) use client::{Client, encode};
 pub(crate) use log_file::{Folder, LogFile};
 pub(crate) use log_model::{Commands, Logged, Model};
-pub(crate) use server::{Server, is_stand_in, server_command};
+pub(crate) use server::{Server, server_command};
 pub(crate) use state::{State, assert_same, dump, strings_in};
 pub(crate) use tools::{RedisServer, tool};
 

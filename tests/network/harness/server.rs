@@ -11,20 +11,10 @@ use std::time::{Duration, Instant};
 use super::{Client, PATIENCE, wait_until};
 
 /// The program under test, not yet started, with nothing of the environment that changes its log.
-/// FERRUM_TEST_PROGRAM can name another one that takes the same flags.
 pub(crate) fn server_command(arguments: &[&str]) -> Command {
-    let program = std::env::var("FERRUM_TEST_PROGRAM");
-    let mut command = match &program {
-        Ok(path) => Command::new(path),
-        Err(_) => Command::new(env!("CARGO_BIN_EXE_ferrum-kv")),
-    };
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ferrum-kv"));
     command.env_remove("RUST_LOG").args(arguments).stdin(Stdio::null());
     command
-}
-
-/// Whether another program stands in, whose log has commands that ours never has.
-pub(crate) fn is_stand_in() -> bool {
-    std::env::var_os("FERRUM_TEST_PROGRAM").is_some()
 }
 
 /// What the server logs when everything is loaded.

@@ -61,6 +61,54 @@ fn a_mark_tells_its_place_and_the_order_of_the_databases() {
 }
 
 #[test]
+fn all_who_wait_are_told_of_a_mark_and_those_who_have_gone_are_no_hindrance() {
+    let disk = Disk::default();
+    let bench = Bench::new(&disk, Policy::No);
+    drop(bench.log.expect_mark());
+    let marks = [bench.log.expect_mark(), bench.log.expect_mark()];
+    enter_mark(bench.keyspace.log().unwrap().ring());
+    for mark in marks {
+        assert_eq!(mark.recv_timeout(Duration::from_secs(10)).unwrap().place, 0);
+    }
+}
+
+#[test]
+fn what_was_copied_cannot_lie_behind_the_end() {
+    let folder = Folder::new();
+    let path = folder.file("log.aof", b"");
+    let other = folder.file("log.aof.rewrite", b"");
+    let keyspace = keyspace();
+    let log = start(&keyspace, &path, Policy::No);
+    assert!(log.switch(&other, 1).is_err());
+    assert_eq!(log.switch(&other, 0).unwrap(), 0);
+}
+
+/// The old file's sync may still run, and its end says nothing of the new file.
+#[test]
+fn a_switch_does_not_wait_for_the_next_sync_and_the_one_after_it_counts() {
+    let folder = Folder::new();
+    let path = folder.file("log.aof", b"");
+    let keyspace = keyspace();
+    let log = start(&keyspace, &path, Policy::Everysec);
+    let local = keyspace.join();
+    for round in 0..5 {
+        set(&keyspace, &local, 0, "key", "value");
+        let length = log.status().current_bytes;
+        until("it is written", || log.status().current_bytes > length);
+        let written = log.status().current_bytes;
+        let other = folder.file("log.aof.rewrite", b"");
+        assert_eq!(log.switch(&other, 0).unwrap(), written, "in round {round}");
+    }
+    set(&keyspace, &local, 0, "key", "last");
+    let tail = keyspace.log().unwrap().ring().tail();
+    until("all is safe", || log.durable() == tail);
+    log.stop(Duration::from_secs(10)).unwrap();
+    let commands = commands(&std::fs::read(&path).unwrap());
+    assert_eq!(commands.len(), 7);
+    assert_eq!(commands[6], "SET key last");
+}
+
+#[test]
 fn the_log_goes_on_in_another_file() {
     for policy in Policy::ALL {
         let folder = Folder::new();
