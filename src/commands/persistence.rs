@@ -89,7 +89,7 @@ impl Persistence {
 
     /// Why the log takes no changes now, as an error reply; `None` when it does.
     #[inline]
-    pub(super) fn refusal(&self) -> Option<Arc<str>> {
+    pub fn refusal(&self) -> Option<Arc<str>> {
         self.handle()?.refusal()
     }
 

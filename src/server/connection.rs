@@ -8,7 +8,8 @@
 //! - after [`ROUNDS_MAX`] rounds, or about [`TURN_BYTES_MAX`] bytes, that never waited;
 //! - when the engine interrupts a long command or a long batch, after its replies so far are sent;
 //! - when its replies tell of what the log does not have on the disk yet and must have: they are
-//!   not sent before. It waits once for all replies of a round;
+//!   not sent before. It waits once for all replies of a round. If the disk fails meanwhile they
+//!   are never sent: the log's refusal takes the place of each;
 //! - when the log has no room for what it is about to change.
 //!
 //! Everything that was decoded is executed, and everything executed is sent, before more is
@@ -113,6 +114,29 @@ struct Running {
     more: bool,
 }
 
+/// Replies that are written and not sent.
+#[derive(Clone, Copy, Debug, Default)]
+struct Unsent {
+    /// How many, as far as they are whole.
+    whole: usize,
+    /// Whether there may also be a part of one.
+    has_part: bool,
+}
+
+impl Unsent {
+    /// Adds the replies of a batch of so many commands that was executed from `at` on.
+    fn add(&mut self, at: Position, progress: Progress, commands: usize) {
+        let end = match progress {
+            Progress::Done => Position { command: commands, ..Position::default() },
+            Progress::Flush(next) | Progress::Stall(next) => next,
+            // The last reply, and no saying how many came before.
+            Progress::Close => Position { key: 1, ..at },
+        };
+        self.whole += end.command - at.command;
+        self.has_part |= at.key > 0 || end.key > 0;
+    }
+}
+
 /// One client's connection.
 #[derive(Debug)]
 pub(super) struct Connection {
@@ -123,6 +147,8 @@ pub(super) struct Connection {
     running: Option<Running>,
     /// The replies may be sent when the log is on the disk up to this position.
     exposed: u64,
+    /// The replies that are not sent yet.
+    unsent: Unsent,
     desk: Option<Box<Desk>>,
     /// The start of an unfinished command, while there is no desk.
     aside: Vec<u8>,
@@ -153,6 +179,7 @@ impl Connection {
             stage: Stage::Receive,
             running: None,
             exposed: 0,
+            unsent: Unsent::default(),
             desk: None,
             aside: Vec::new(),
             turn_bytes: 0,
@@ -215,10 +242,18 @@ impl Connection {
                 Stage::Execute => self.stage = Stage::Await(self.execute(desk)),
                 Stage::Await(then) => {
                     if self.worker.must_wait(self.exposed) {
+                        if let Some(text) = self.worker.refusal() {
+                            if self.unsent.has_part {
+                                return Poll::Ready(Turn::Close);
+                            }
+                            self.withhold(&text, &mut desk.replies);
+                            continue;
+                        }
                         self.worker.waits().enter(Need::Durable(self.exposed), cx);
                         return Poll::Pending;
                     }
                     self.exposed = 0;
+                    self.unsent = Unsent::default();
                     self.stage = Stage::Send(then);
                 }
                 Stage::Send(then) => {
@@ -296,7 +331,9 @@ impl Connection {
                     Err(error) => return self.refuse(error, &mut desk.replies),
                 },
             };
-            match self.execute_batch(running.at, desk) {
+            let progress = self.execute_batch(running.at, desk);
+            self.unsent.add(running.at, progress, desk.batch.len());
+            match progress {
                 Progress::Done => {
                     desk.batch.clear();
                     desk.input.consume(running.consumed);
@@ -356,6 +393,16 @@ impl Connection {
                 Progress::Close
             }
         }
+    }
+
+    /// Puts the log's refusal in the place of all replies: what they tell of cannot be kept now.
+    fn withhold(&mut self, text: &str, replies: &mut ReplyBuffer) {
+        replies.clear();
+        for _ in 0..self.unsent.whole {
+            replies.error(text);
+        }
+        self.worker.stats().error_replies.add(self.unsent.whole as u64);
+        self.exposed = 0;
     }
 
     /// Answers a stream that cannot be followed any further.

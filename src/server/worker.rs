@@ -194,7 +194,9 @@ impl Worker {
             let has_room = log().is_none_or(|log| log.has_room()) || persistence.is_refusing();
             self.waits.wake(|need| match need {
                 Need::Room => has_room,
-                Need::Durable(position) => !persistence.must_wait(position),
+                Need::Durable(position) => {
+                    persistence.is_refusing() || !persistence.must_wait(position)
+                }
             });
         }
     }
@@ -241,6 +243,11 @@ impl Worker {
     /// Whether replies that tell of changes below this position of the log must wait.
     pub(super) fn must_wait(&self, position: u64) -> bool {
         position > 0 && self.state.persistence.must_wait(position)
+    }
+
+    /// Why the log takes no changes now, as an error reply.
+    pub(super) fn refusal(&self) -> Option<Arc<str>> {
+        self.state.persistence.refusal()
     }
 
     pub(super) fn take_desk(&self) -> Box<Desk> {
