@@ -1,7 +1,7 @@
 //! The log written anew: every key once, as it is, and the log since then.
 //!
-//! 1. A snapshot begins at a ticket V (see `store::Snapshot`); the writer says at which place of the
-//!    file its mark stands, and which tables there were.
+//! 1. A snapshot begins at a ticket V (see `store::Snapshot`); the writer says at which place of
+//!    the file its mark stands, and which tables there were.
 //! 2. All keys as they were at V go into a file beside the log, and are synced.
 //! 3. What the log has got since V is copied behind them, as it stands, until little is left.
 //! 4. The writer copies the rest, syncs, gives the new file the log's name, and goes on in it

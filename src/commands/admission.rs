@@ -1,10 +1,10 @@
 //! What must be asked of the log before commands run.
 //!
-//! While the data is loading, a command runs only if its row is flagged `loading`. Where changes are
-//! logged, a command flagged `write` is refused while the log cannot be written to, and waits while
-//! it has no room. Both are asked once for a window of commands, or for a piece of a long command;
-//! a command that has begun is not refused any more. A window that waits does so as a whole, so
-//! that its commands keep their order.
+//! While the data is loading, a command runs only if its row is flagged `loading`. Where changes
+//! are logged, a command flagged `write` is refused while the log cannot be written to, and waits
+//! while it has no room. Both are asked once for a window of commands, or for a piece of a long
+//! command; a command that has begun is not refused any more. A window that waits does so as a
+//! whole, so that its commands keep their order.
 
 use super::context::Context;
 use super::engine::{Position, Window};

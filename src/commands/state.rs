@@ -56,8 +56,8 @@ impl ServerState {
         }
     }
 
-    /// Ends the loading: from now on changes are logged through `handle`, and all commands run. To be
-    /// called once, after [`Keyspace::start_log`].
+    /// Ends the loading: from now on changes are logged through `handle`, and all commands run. To
+    /// be called once, after [`Keyspace::start_log`].
     pub fn begin_log(&self, handle: Arc<LogHandle>) {
         self.set_strict(self.persistence.append_fsync());
         self.persistence.begin(handle);

@@ -75,8 +75,8 @@ struct Flags {
     #[arg(long, value_name = "BYTES", value_parser = parse_buffer_limit)]
     client_query_buffer_limit: Option<usize>,
 
-    /// Log every change to this file, and load it at the start; a file that ends in .manifest is one
-    /// of redis-server's [default: no log]
+    /// Log every change to this file, and load it at the start; a file that ends in .manifest is
+    /// one of redis-server's [default: no log]
     #[arg(long, value_name = "FILE")]
     aof_path: Option<PathBuf>,
 

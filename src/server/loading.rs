@@ -1,15 +1,15 @@
 //! The start of a server that has a log: what the log tells is done again, then its writer starts.
 //!
 //! Two threads share the work while the workers already answer `-LOADING`. One finds the commands
-//! in the file, a [`Chunk`] at a time; the other, the *replayer*, runs them through an [`Engine`] of
-//! its own, which nothing is asked of and for which no key expires. Chunks go round between them, so
-//! neither waits for memory and both are bounded.
+//! in the file, a [`Chunk`] at a time; the other, the *replayer*, runs them through an [`Engine`]
+//! of its own, which nothing is asked of and for which no key expires. Chunks go round between
+//! them, so neither waits for memory and both are bounded.
 //!
 //! Any command that is refused ends the start: the log was then written by something else, and what
 //! follows it cannot be trusted. A torn end is cut off once everything before it is done.
 //!
-//! When all is loaded the replayer starts the writer, tells the workers' alarms to listen to it, and
-//! opens the gate for all commands. From that moment keys expire as usual.
+//! When all is loaded the replayer starts the writer, tells the workers' alarms to listen to it,
+//! and opens the gate for all commands. From that moment keys expire as usual.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -34,8 +34,8 @@ use crate::sync::plain::{AtomicBool, Ordering};
 /// Chunks that go round: one is read, one is run, one waits.
 const CHUNKS: usize = 3;
 
-/// Slots of the ring: 4 MiB. Half of it is what a full disk or a slow one lets pile up; at a million
-/// changes a second it is 30 ms of them, several times what the writer sleeps.
+/// Slots of the ring: 4 MiB. Half of it is what a full disk or a slow one lets pile up; at a
+/// million changes a second it is 30 ms of them, several times what the writer sleeps.
 const RING_SLOTS: usize = 1 << 16;
 
 /// The time between two messages about the progress.
@@ -300,7 +300,8 @@ impl<'s> Replayer<'s> {
         }
         let loaded_bytes = self.state.persistence.loading.loaded_bytes();
         info!(
-            "Loaded the log: {} commands, {} keys in {:.3} s ({:.1} MB/s, {:.2} million commands/s)",
+            "Loaded the log: {} commands, {} keys in {:.3} s ({:.1} MB/s, {:.2} million commands a \
+             second)",
             self.commands,
             self.engine.keys(),
             self.started.elapsed().as_secs_f64(),

@@ -3,8 +3,9 @@
 //!
 //! A connection that has to wait leaves its waker and its [`Need`] here. The worker's watcher wakes
 //! it when the need is met: it looks whenever the log says that something has changed
-//! ([`Alarm::ring`], called by the log's threads), and every [`LOOK_INTERVAL`] while somebody waits,
-//! since room is made without a word. A wake-up in vain is harmless: the connection asks again.
+//! ([`Alarm::ring`], called by the log's threads), and every [`LOOK_INTERVAL`] while somebody
+//! waits, since room is made without a word. A wake-up in vain is harmless: the connection asks
+//! again.
 //!
 //! The log's threads must not pay for workers that nobody waits at, so an alarm is *armed* only
 //! while the list is not empty. Arming is followed by a look at the log, and a change of the log by
