@@ -96,11 +96,22 @@ enum Code {
 }
 
 impl Code {
+    #[inline]
     fn of(byte: u8) -> Option<Code> {
-        use Code::*;
-        let all =
-            [Set, SetWithDeadline, Append, Range, Add, Expire, Persist, Remove, Flush, Swap, Mark];
-        all.into_iter().find(|&code| code as u8 == byte)
+        Some(match byte {
+            1 => Code::Set,
+            2 => Code::SetWithDeadline,
+            3 => Code::Append,
+            4 => Code::Range,
+            5 => Code::Add,
+            6 => Code::Expire,
+            7 => Code::Persist,
+            8 => Code::Remove,
+            9 => Code::Flush,
+            10 => Code::Swap,
+            11 => Code::Mark,
+            _ => return None,
+        })
     }
 
     /// Whether a number follows the table.
