@@ -333,3 +333,59 @@ fn a_snapshot_is_the_state_at_its_mark() {
         assert!(tables == state, "the snapshot at {ticket}: {}", difference(&tables, &state));
     }
 }
+
+/// A strict log of a keyspace with one key, and a reader that has been told of it.
+fn strict(value: &[u8]) -> (Keyspace, Consumer, Local) {
+    let keyspace = keyspace();
+    let consumer = keyspace.start_log(64);
+    keyspace.log().unwrap().set_strict(true);
+    let local = keyspace.join();
+    let key = keyspace.key(b"key");
+    keyspace.database(0).set(&local.pin(), key, NewValue::Copy(value));
+    let local = keyspace.join();
+    (keyspace, consumer, local)
+}
+
+#[test]
+fn a_counter_exposes_what_was_added_to_it_after_it_was_found() {
+    let (keyspace, _consumer, local) = strict(b"10");
+    let key = keyspace.key(b"key");
+    let session = local.pin();
+    let entry = keyspace.database(0).entry(&session, key).unwrap();
+    let adder = keyspace.join();
+    keyspace.database(0).add(&adder.pin(), key, 1).unwrap();
+    assert_eq!(entry.value().to_vec(), b"11");
+    drop(session);
+    assert!(local.take_exposed() >= adder.take_exposed());
+    assert_eq!(local.take_exposed(), 0);
+}
+
+#[test]
+fn a_key_in_a_database_that_was_exchanged_exposes_the_exchange() {
+    let (keyspace, _consumer, local) = strict(b"text");
+    let key = keyspace.key(b"key");
+    let swapper = keyspace.join();
+    keyspace.database(0).swap(&swapper.pin(), 1);
+    assert!(keyspace.database(1).contains(&local.pin(), key));
+    assert_eq!(local.take_exposed(), swapper.take_exposed());
+}
+
+#[test]
+fn a_snapshot_begins_when_the_last_one_has_given_everything_back() {
+    let (keyspace, mut consumer, local) = strict(b"old");
+    let other = keyspace.join();
+    let mut snapshot = keyspace.begin_snapshot(&local).unwrap();
+    assert_eq!(snapshot.ticket(), keyspace.log().unwrap().ring().tail() - 1);
+    while consumer.next().is_some() {}
+    snapshot.set_tables(&[0, 1]);
+    while snapshot.step(&mut |_| ()) {}
+    let key = keyspace.key(b"key");
+    keyspace.database(0).set(&other.pin(), key, NewValue::Copy(b"new"));
+    let mut images = Vec::new();
+    snapshot.finish(&mut |it| {
+        images.push(it.value.to_vec());
+        assert!(keyspace.begin_snapshot(&other).is_err(), "one at a time");
+    });
+    assert_eq!(images, [b"old"]);
+    assert!(keyspace.begin_snapshot(&other).is_ok());
+}

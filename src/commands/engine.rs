@@ -167,13 +167,15 @@ impl Engine {
         out: &mut ReplyBuffer,
     ) -> Progress {
         out.protocol = client.protocol;
+        // Before the pin: a session that began before the log did does not write to it.
+        let stage = if self.replays { Stage::Open } else { self.state.persistence.stage() };
         let mut context = Context {
             state: &self.state,
             database: self.state.keyspace.database(client.database),
             session: if self.replays { self.local.pin_timeless() } else { self.local.pin() },
             client,
             out,
-            stage: if self.replays { Stage::Open } else { self.state.persistence.stage() },
+            stage,
             counts: Counts::default(),
         };
         let progress = run(&mut context, &mut self.window, batch, input, at);

@@ -63,6 +63,24 @@ pub struct KeptRecords {
 struct Node {
     kept: KeptRecord,
     below: *mut Node,
+    /// Loom only: fails if the node is taken without having been released.
+    #[cfg(loom)]
+    made: crate::sync::WatchedCell<()>,
+}
+
+impl Node {
+    fn boxed(kept: KeptRecord) -> *mut Self {
+        Box::into_raw(Box::new(Self {
+            kept,
+            below: null_mut(),
+            #[cfg(loom)]
+            made: {
+                let made = crate::sync::WatchedCell::new(());
+                made.with_mut(|_| ());
+                made
+            },
+        }))
+    }
 }
 
 impl KeptRecords {
@@ -72,7 +90,7 @@ impl KeptRecords {
         let kept = KeptRecord { unlinked, table, ticket, bytes };
         // Relaxed: a count.
         self.bytes.fetch_add(bytes, plain::Ordering::Relaxed);
-        let node = Box::into_raw(Box::new(Node { kept, below: null_mut() }));
+        let node = Node::boxed(kept);
         // Relaxed: the link is not followed before the swap in `take`.
         let mut top = self.top.load(Ordering::Relaxed);
         loop {
@@ -136,6 +154,8 @@ impl Iterator for TakenRecords {
         }
         // SAFETY: made by `Box::into_raw`, taken from the pile, and taken here once.
         let node = unsafe { Box::from_raw(self.0) };
+        #[cfg(loom)]
+        node.made.with(|_| ());
         self.0 = node.below;
         Some(node.kept)
     }

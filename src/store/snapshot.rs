@@ -38,7 +38,7 @@ use crate::table::{Table, Which};
 #[cfg(not(any(loom, shuttle)))]
 const STEP_SLOTS: usize = 256;
 #[cfg(any(loom, shuttle))]
-const STEP_SLOTS: usize = 4;
+const STEP_SLOTS: usize = 2;
 
 /// No snapshot.
 const OFF: u64 = 0;

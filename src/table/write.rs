@@ -196,7 +196,11 @@ impl Table {
                 entry
             });
         let mut keeper = keeper(target, journal);
-        let seen_late = planted::is(Planted::TicketBeforeRead).then(|| look_again(target));
+        let seen_late = planted::is(Planted::TicketBeforeRead).then(|| {
+            // Loom tries others here only if there is something that they have in common.
+            drop(journal.map(|journal| journal.enter(key, Written::Removed)));
+            look_again(target)
+        });
         let target = seen_late.as_ref().unwrap_or(target);
         let has_deadline = record.as_ref().has_deadline();
         let pointer = record.into_raw();
