@@ -168,7 +168,7 @@ fn we_load_the_log_of_redis_server() {
         let theirs = dump(&mut client, DATABASES);
         drop((client, redis));
         let manifest = folder.file("appendonlydir/appendonly.aof.manifest");
-        let server = Server::with(&["--aof-path", &manifest]);
+        let server = Server::with(&["--aof-path", &manifest, "--appendfsync", "always"]);
         let ours = dump(&mut server.connect(), DATABASES);
         assert_same("redis-server and FerrumKV on its folder", &theirs, &ours);
         server.connect().set("ours", b"v");
