@@ -110,6 +110,26 @@ fn a_counter_that_turns_in_place_is_seen() {
     TURNS.breaks_under(Planted::CounterTurns);
 }
 
+const THREE_ADDERS: Model =
+    Model { name: "log of INCRs of three threads", most: 2, run: three_adders };
+
+fn three_adders() {
+    let (keyspace, mut consumer, mut replay) = logged("10");
+    let local = keyspace.join();
+    let up = spawn(&keyspace, |keyspace, local| add(keyspace, local, K, 1));
+    let down = spawn(&keyspace, |keyspace, local| add(keyspace, local, K, -1));
+    let mut told = vec![add(&keyspace, &local, K, 2), up.join().unwrap(), down.join().unwrap()];
+    replay.compare(&mut consumer, &keyspace, &local);
+    told.sort_unstable();
+    replay.sums.sort_unstable();
+    assert_eq!(replay.sums, told, "a sum that no prefix explains");
+}
+
+#[test]
+fn every_sum_of_three_threads_is_a_prefix() {
+    THREE_ADDERS.holds();
+}
+
 const INCR_APPEND: Model =
     Model { name: "log of INCR and APPEND", most: usize::MAX, run: incr_append };
 
@@ -324,4 +344,12 @@ const EXPOSED_DELETE: Model = Model {
 #[test]
 fn an_absence_exposes_its_removal() {
     EXPOSED_DELETE.holds();
+}
+
+const EXPOSED_FLUSH: Model =
+    Model { name: "exposure of a FLUSH", most: usize::MAX, run: || exposure("old", flush) };
+
+#[test]
+fn an_empty_database_exposes_its_flush() {
+    EXPOSED_FLUSH.holds();
 }
