@@ -1,12 +1,13 @@
 //! The consumer's side of the ring.
 
 use super::slot::Kind;
-use super::{AWAKE, Boxed, DOZES, ENTRY_BYTES, Ring, SLEEPS, SLOT_BYTES};
+use super::{AHEAD, AWAKE, Boxed, DOZES, ENTRY_BYTES, Ring, SLEEPS, SLOT_BYTES};
 use crate::sync::Arc;
 use crate::sync::atomic::{Ordering, fence};
 use crate::sync::parking::Sleeper;
 use crate::sync::plain;
 use crate::sync::planted::{self, Planted};
+use crate::sync::prefetch_read;
 use std::time::Duration;
 
 /// An entry, in its turn.
@@ -68,6 +69,8 @@ impl Consumer {
         let acquire = planted::ordering(Ordering::Acquire, Planted::RelaxedTake);
         let state = slot.state(ticket, acquire)?;
         self.next += state.slots() as u64;
+        // Another core has written there; by the time we get to it, it is near.
+        prefetch_read(self.ring.slot(ticket + AHEAD));
         match (state.kind(), state.slots()) {
             (Kind::Void, _) => Some(Read::Void),
             (Kind::Boxed, _) => {

@@ -54,7 +54,7 @@ use crate::sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
 use crate::sync::parking::{self, Waker};
 use crate::sync::plain;
 use crate::sync::planted::{self, Planted};
-use crate::sync::{Arc, spin_loop};
+use crate::sync::{Arc, prefetch_write, spin_loop};
 use bytes::Bytes;
 use crossbeam_utils::CachePadded;
 use slot::{Kind, Slot, State};
@@ -192,6 +192,7 @@ impl Ring {
         if !planted::is(Planted::RoomNotAwaited) {
             self.await_slots(ticket + count);
         }
+        prefetch_write(self.slot(ticket + AHEAD));
         // Made last: to publish before the slots are free would hide an entry of the round before.
         // Nothing above panics.
         Entry { ring: self, ticket, slots, boxed: None }
@@ -220,6 +221,13 @@ impl Ring {
     unsafe fn copy_in(&self, ticket: u64, parts: &[&[u8]]) {
         let mut at = 0;
         for part in parts {
+            // Most entries have one slot.
+            if at + part.len() <= SLOT_BYTES {
+                // SAFETY: the caller's promise; the part ends within the slot.
+                unsafe { self.slot(ticket).write(at, part) };
+                at += part.len();
+                continue;
+            }
             let mut rest = *part;
             while !rest.is_empty() {
                 let (number, offset) = (ticket + (at / SLOT_BYTES) as u64, at % SLOT_BYTES);
@@ -262,6 +270,11 @@ impl Ring {
         self.waker.wake();
     }
 }
+
+/// How many slots ahead are brought near. By a producer: it, or another one, writes there soon, and
+/// the store to a line that is far away holds up the compare-and-swap that follows it (measured:
+/// 6 % of a server's time under SET). By the consumer: it reads there soon.
+const AHEAD: u64 = 8;
 
 /// Looks at `head` before the processor is given away.
 #[cfg(any(loom, shuttle))]

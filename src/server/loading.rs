@@ -36,7 +36,7 @@ const CHUNKS: usize = 3;
 
 /// Slots of the ring: 4 MiB. Half of it is what a full disk or a slow one lets pile up; at a
 /// million changes a second it is 30 ms of them, several times what the writer sleeps.
-const RING_SLOTS: usize = 1 << 16;
+const RING_SLOTS: usize = 1 << 14;
 
 /// The time between two messages about the progress.
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);

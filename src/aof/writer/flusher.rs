@@ -424,6 +424,9 @@ impl Flusher {
         } else {
             self.empty_naps = if taken == 0 { self.empty_naps + 1 } else { 0 };
             let is_idle = self.empty_naps > IDLE_NAPS;
+            if is_idle && self.medium.unsynced() == 0 {
+                self.medium.output().trim();
+            }
             self.consumer.rest(if is_idle { Rest::UntilAny } else { Rest::Nap(NAP) });
         }
     }

@@ -17,8 +17,9 @@ use std::collections::VecDeque;
 /// Bytes of the open buffer above which it becomes a piece.
 pub(super) const PIECE_BYTES: usize = 256 * 1024;
 
-/// Emptied buffers kept for the next pieces.
-const SPARES_MAX: usize = 4;
+/// Emptied buffers kept for the next pieces, until the writer is idle: as many as become full
+/// between two syncs when much is written. Memory fresh from the system costs more than the writing.
+const SPARES_MAX: usize = 128;
 
 #[derive(Debug)]
 enum Content {
@@ -150,6 +151,11 @@ impl Output {
     pub(super) fn restart(&mut self, start: u64) {
         debug_assert!(self.pieces.is_empty() && self.open.is_empty());
         self.open_start = start;
+    }
+
+    /// Gives the emptied buffers back to the system.
+    pub(super) fn trim(&mut self) {
+        self.spares = Vec::new();
     }
 
     fn spare(&mut self, mut bytes: Vec<u8>) {

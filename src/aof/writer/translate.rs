@@ -242,24 +242,56 @@ fn write_value(value: &[u8], shared: Option<&Bytes>, output: &mut Output) {
 /// A bulk string.
 #[inline]
 fn bulk(open: &mut Vec<u8>, bytes: &[u8]) {
+    // One look at the room for all parts.
+    open.reserve(bytes.len() + HEADER_BYTES_MAX + 2);
     header(open, bytes.len());
     open.extend_from_slice(bytes);
     open.extend_from_slice(b"\r\n");
 }
 
+/// The longest header of a bulk string: a dollar, a number of ten digits, a line end.
+const HEADER_BYTES_MAX: usize = 13;
+
+/// The headers of short bulk strings, each with its length in the last byte.
+static HEADERS: [[u8; 8]; 1000] = headers();
+
+const fn headers() -> [[u8; 8]; 1000] {
+    let mut headers = [[0; 8]; 1000];
+    let mut number = 0;
+    while number < headers.len() {
+        let digits = if number < 10 {
+            1
+        } else if number < 100 {
+            2
+        } else {
+            3
+        };
+        let header = &mut headers[number];
+        header[0] = b'$';
+        let (mut rest, mut at) = (number, digits);
+        while at > 0 {
+            header[at] = b'0' + (rest % 10) as u8;
+            rest /= 10;
+            at -= 1;
+        }
+        header[digits + 1] = b'\r';
+        header[digits + 2] = b'\n';
+        header[7] = digits as u8 + 3;
+        number += 1;
+    }
+    headers
+}
+
 /// The header of a bulk string: its length.
 #[inline]
 fn header(open: &mut Vec<u8>, length: usize) {
-    // Most keys and values are short; a division by a constant and one bounds check.
-    if length < 10 {
-        open.extend_from_slice(&[b'$', b'0' + length as u8, b'\r', b'\n']);
-    } else if length < 100 {
-        let (tens, ones) = (b'0' + (length / 10) as u8, b'0' + (length % 10) as u8);
-        open.extend_from_slice(&[b'$', tens, ones, b'\r', b'\n']);
-    } else {
-        open.push(b'$');
-        open.extend_from_slice(itoa::Buffer::new().format(length).as_bytes());
-        open.extend_from_slice(b"\r\n");
+    match HEADERS.get(length) {
+        Some(header) => open.extend_from_slice(&header[..header[7].into()]),
+        None => {
+            open.push(b'$');
+            open.extend_from_slice(itoa::Buffer::new().format(length).as_bytes());
+            open.extend_from_slice(b"\r\n");
+        }
     }
 }
 
