@@ -8,7 +8,8 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use ferrum_kv::aof::writer::{LogHandle, LogOptions, Places, Policy};
+use ferrum_kv::aof::writer::{LogHandle, LogOptions, Places};
+use ferrum_kv::config::AppendFsync;
 use ferrum_kv::store::{Keyspace, KeyspaceOptions, NewValue};
 
 #[global_allocator]
@@ -23,7 +24,7 @@ const BATCH: u64 = 16;
 fn main() {
     let changes = if std::env::args().any(|word| word == "--test") { 50_000 } else { 3_000_000 };
     println!("policy    changes/s      value   flusher ns   syncer ns   maker ns   bytes/change");
-    for policy in [Policy::No, Policy::Everysec] {
+    for policy in [AppendFsync::No, AppendFsync::EverySecond] {
         for value in [1, 50, 150, 1000] {
             run(policy, value, changes, None);
         }
@@ -34,7 +35,7 @@ fn main() {
 }
 
 /// Sets keys, at most `rate` a second; prints what it has cost.
-fn run(policy: Policy, value: usize, changes: u64, rate: Option<u64>) {
+fn run(policy: AppendFsync, value: usize, changes: u64, rate: Option<u64>) {
     let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("bench.aof");
     std::fs::write(&path, b"").expect("a file in the target folder");
     let keyspace = Keyspace::new(KeyspaceOptions::default());

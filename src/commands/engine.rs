@@ -211,7 +211,21 @@ impl Engine {
         let effort = self.state.config.active_expire_effort;
         let sweep = self.state.keyspace.sweep(&self.local, &mut self.sweeper, effort);
         self.stats.expired_keys.add(self.local.take_expired());
+        self.wake_log();
         sweep.next
+    }
+
+    /// From now on, while the log is strict, it is for the caller to [`wake_log`](Engine::wake_log)
+    /// soon after batches, once for as many as come together.
+    pub fn defer_wakes(&self) {
+        self.local.defer_wakes();
+    }
+
+    /// Has the log write what was changed so far.
+    pub fn wake_log(&self) {
+        if let Some(log) = self.state.keyspace.log() {
+            log.wake();
+        }
     }
 
     /// The worker's upkeep: gives garbage back, helps the tables along, samples the command rate.

@@ -65,5 +65,5 @@ mod tests;
 pub use client::Client;
 pub use engine::{Engine, OUTPUT_SOFT_LIMIT, Position, Progress};
 pub use lookup::is_logged;
-pub use persistence::{Loading, Persistence, policy};
+pub use persistence::{Loading, Persistence};
 pub use state::{COMPATIBLE_VERSION, ServerState};

@@ -10,7 +10,7 @@
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use super::rewriting::{RewriteRefusal, Rewriting};
-use crate::aof::writer::{LogHandle, Policy};
+use crate::aof::writer::LogHandle;
 use crate::config::{AppendFsync, Config};
 use crate::sync::plain::{AtomicU64, Ordering};
 use crate::sync::{Arc, OnceLock};
@@ -130,9 +130,7 @@ impl Persistence {
     /// When the log is synced.
     pub(super) fn append_fsync(&self) -> AppendFsync {
         // Relaxed, here and below: a setting, by which nothing is published.
-        let number = self.append_fsync.load(Ordering::Relaxed);
-        let mut all = AppendFsync::ALL.into_iter();
-        all.find(|it| *it as u64 == number).unwrap_or(AppendFsync::EverySecond)
+        AppendFsync::of_number(self.append_fsync.load(Ordering::Relaxed))
     }
 
     /// Has the log synced in another way from now on.
@@ -143,7 +141,7 @@ impl Persistence {
 
     fn push_policy(&self) {
         if let Some(handle) = self.handle() {
-            handle.set_policy(policy(self.append_fsync()));
+            handle.set_policy(self.append_fsync());
         }
     }
 
@@ -165,15 +163,6 @@ impl Persistence {
     /// Sets [`rewrite_min_size_bytes`](Persistence::rewrite_min_size_bytes).
     pub(super) fn set_rewrite_min_size_bytes(&self, bytes: u64) {
         self.rewrite_min_size_bytes.store(bytes, Ordering::Relaxed);
-    }
-}
-
-/// The writer's word for a setting.
-pub fn policy(when: AppendFsync) -> Policy {
-    match when {
-        AppendFsync::Always => Policy::Always,
-        AppendFsync::EverySecond => Policy::Everysec,
-        AppendFsync::No => Policy::No,
     }
 }
 

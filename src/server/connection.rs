@@ -390,6 +390,8 @@ impl Connection {
                     desk.batch.len() - at.command,
                 );
                 *desk = Desk::new();
+                // What it has changed before is written although it waits for nothing.
+                engine.wake_log();
                 Progress::Close
             }
         }

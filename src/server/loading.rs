@@ -24,7 +24,7 @@ use super::rewriter;
 use super::waits::Alarm;
 use crate::aof::writer::{LogHandle, LogOptions, Places};
 use crate::aof::{self, Chunk, End, Lock, Opened, Place, Reader, Step, Torn};
-use crate::commands::{self, Client, Engine, Position, Progress, ServerState};
+use crate::commands::{Client, Engine, Position, Progress, ServerState};
 use crate::error::Error;
 use crate::resp::ReplyBuffer;
 use crate::sync::Arc;
@@ -117,7 +117,7 @@ fn load(
     };
     let consumer = state.keyspace.start_log(RING_SLOTS);
     let places = places(state);
-    let policy = commands::policy(state.config.append_fsync);
+    let policy = state.config.append_fsync;
     let rewritten_path = path.clone();
     let options = LogOptions { path, length, policy, places };
     let handle = LogHandle::start(options, consumer).map_err(Error::log)?;

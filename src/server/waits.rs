@@ -85,6 +85,9 @@ impl Waits {
         waiting.push((need, cx.waker().clone()));
         if waiting.len() == 1 {
             self.alarm.arm();
+        } else {
+            // The watcher also wakes the log for what was changed since it last did.
+            self.alarm.changed.notify_one();
         }
     }
 

@@ -90,10 +90,13 @@ pub(super) fn run(
         max_inline: INLINE_MAX_BYTES,
         max_command: config.client_query_buffer_limit_bytes,
     };
+    let engine = Engine::new(Arc::clone(&state), index);
+    // The watcher does it.
+    engine.defer_wakes();
     let worker = Rc::new(Worker {
         stats: Arc::clone(state.stats.worker(index)),
         limits,
-        engine: RefCell::new(Engine::new(Arc::clone(&state), index)),
+        engine: RefCell::new(engine),
         desks: RefCell::default(),
         clients: RefCell::default(),
         waits: Waits::new(alarm),
@@ -191,6 +194,9 @@ impl Worker {
         let log = || self.state.keyspace.log();
         loop {
             self.waits.changed().await;
+            // It has its turn behind all connections that were ready with the first that waits:
+            // their changes are written and synced together.
+            self.engine().wake_log();
             let has_room = log().is_none_or(|log| log.has_room()) || persistence.is_refusing();
             self.waits.wake(|need| match need {
                 Need::Room => has_room,

@@ -234,6 +234,13 @@ impl Log {
         self.ring.has_room()
     }
 
+    /// Has changes written that were made so far, if the log sleeps. See [`Local::defer_wakes`].
+    ///
+    /// [`Local::defer_wakes`]: super::Local::defer_wakes
+    pub fn wake(&self) {
+        self.ring.wake();
+    }
+
     /// The ring.
     pub fn ring(&self) -> &Arc<Ring> {
         &self.ring

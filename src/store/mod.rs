@@ -121,6 +121,7 @@ impl Keyspace {
             end: Cell::new(0),
             expired: Cell::new(0),
             exposed: Cell::new(0),
+            defers_wakes: Cell::new(false),
         }
     }
 
@@ -237,6 +238,8 @@ pub struct Local {
     expired: Cell<u64>,
     /// The position of the log that the replies of this thread must not precede.
     exposed: Cell<u64>,
+    /// Whether this thread wakes the log by itself when it is strict.
+    defers_wakes: Cell<bool>,
 }
 
 impl Local {
@@ -255,6 +258,12 @@ impl Local {
             strict: log.is_some_and(Log::is_strict),
             wrote: Cell::new(false),
         }
+    }
+
+    /// From now on, while the log is strict, this thread wakes it itself ([`Log::wake`]) soon after
+    /// it has made changes: once for those of many clients, which are then synced together.
+    pub fn defer_wakes(&self) {
+        self.defers_wakes.set(true);
     }
 
     /// Pins the thread for the replay of a log: no deadline passes meanwhile.
@@ -315,7 +324,8 @@ pub struct Session<'l> {
 
 impl Drop for Session<'_> {
     fn drop(&mut self) {
-        if let Some(log) = self.log.filter(|_| self.wrote.get()) {
+        let is_deferred = self.strict && self.local.defers_wakes.get();
+        if let Some(log) = self.log.filter(|_| self.wrote.get() && !is_deferred) {
             log.ring().wake();
         }
     }

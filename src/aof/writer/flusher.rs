@@ -12,6 +12,7 @@
 //! While the disk fails and a good deal is waiting in memory, and while a sync is so late that
 //! going on would promise too much. The ring fills then, and those who change keys wait.
 
+use super::LogOptions;
 use super::error::WriteError;
 use super::failure::{Failure, On, Watch};
 use super::medium::Medium;
@@ -19,7 +20,7 @@ use super::shared::{Marked, Request, Shared};
 use super::storage::Storage;
 use super::syncer::{Goal, Report, Syncer};
 use super::translate::{Translated, Translator};
-use super::{LogOptions, Policy};
+use crate::config::AppendFsync;
 use crate::ring::{Consumer, Read, Rest};
 use crate::store::Logged;
 use crate::sync::Arc;
@@ -67,7 +68,7 @@ pub(super) struct Flusher {
     translator: Translator,
     medium: Medium,
     syncer: Syncer,
-    policy: Policy,
+    policy: AppendFsync,
     path: PathBuf,
     failure: Option<Failure>,
     /// Which file it is, counted from the start.
@@ -95,7 +96,7 @@ impl Flusher {
         let LogOptions { path, length, policy, places } = options;
         let goal = Goal { file: 0, place: length, ticket: consumer.position() };
         let syncer = Syncer::start(shared.clone(), storage.clone(), goal)?;
-        let medium = Medium::new(storage, length, policy.syncs());
+        let medium = Medium::new(storage, length, policy != AppendFsync::No);
         Ok(Self {
             shared,
             inbox,
@@ -151,11 +152,11 @@ impl Flusher {
                     self.fail(&cause);
                 }
             }
-            Request::Policy => {
+            Request::PolicyChanged => {
                 let policy = self.shared.policy();
                 if policy != self.policy {
                     self.policy = policy;
-                    self.medium.set_keeps_unsynced(policy.syncs());
+                    self.medium.set_keeps_unsynced(policy != AppendFsync::No);
                     self.shared.announce();
                 }
             }
@@ -173,7 +174,7 @@ impl Flusher {
         if self.failure.is_some() {
             return self.medium.unwritten() < UNWRITTEN_BYTES_MAX;
         }
-        if self.policy != Policy::Everysec {
+        if self.policy != AppendFsync::EverySecond {
             return true;
         }
         let is_late = |due| now >= due + SYNC_INTERVAL + POSTPONED_MAX;
@@ -242,17 +243,17 @@ impl Flusher {
             None => self.medium.write(),
         };
         let result = result.and_then(|()| match self.policy {
-            Policy::Always => self.sync(),
-            Policy::Everysec => {
+            AppendFsync::Always => self.sync(),
+            AppendFsync::EverySecond => {
                 self.order_sync(now);
                 Ok(())
             }
-            Policy::No => Ok(()),
+            AppendFsync::No => Ok(()),
         });
         match result {
             Ok(()) => {
                 Failure::end(&mut self.failure, &On { path: &self.path, shared: &self.shared });
-                if self.policy.syncs() && self.medium.unsynced() == 0 {
+                if (self.policy != AppendFsync::No) && self.medium.unsynced() == 0 {
                     self.advance(self.consumer.position());
                 }
             }
@@ -417,7 +418,7 @@ impl Flusher {
             self.consumer.rest(Rest::Nap(pause));
         } else if self.stop.is_some() {
             self.consumer.rest(Rest::Nap(NAP));
-        } else if self.policy == Policy::Always {
+        } else if self.policy == AppendFsync::Always {
             if taken == 0 {
                 self.consumer.rest(Rest::UntilAny);
             }

@@ -8,13 +8,13 @@
 //! * [`LogHandle`] is what all others see.
 //!
 //! # What a policy survives
-//! * [`Policy::Always`]: every round of writing is followed by a sync, and what comes meanwhile is
+//! * [`AppendFsync::Always`]: every round of writing is followed by a sync, and what comes meanwhile is
 //!   in the next round. A ticket below [`LogHandle::durable`] survives the loss of power; replies
 //!   are to wait for it ([`LogHandle::is_settled`]).
-//! * [`Policy::Everysec`]: a sync each second, beside the writing. The end of the process loses the
+//! * [`AppendFsync::EverySecond`]: a sync each second, beside the writing. The end of the process loses the
 //!   changes of some milliseconds, the loss of power those of a second, or of three when the disk
 //!   is slow; slower than that, the writing stops, the ring fills, and those who change keys wait.
-//! * [`Policy::No`]: the operating system decides.
+//! * [`AppendFsync::No`]: the operating system decides.
 //!
 //! # When the disk fails
 //! [`LogHandle::refusal`] has the answer to every command that would change something, until
@@ -40,6 +40,7 @@ pub use error::WriteError;
 pub use shared::Marked;
 pub use translate::Places;
 
+use crate::config::AppendFsync;
 use crate::ring::Consumer;
 use crate::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use crate::sync::{Arc, Mutex, PoisonError};
@@ -50,46 +51,6 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use storage::{FileStorage, Storage};
 
-/// When what is written is synced.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Policy {
-    /// Before any reply that tells of it.
-    Always,
-    /// Each second.
-    #[default]
-    Everysec,
-    /// When the operating system likes.
-    No,
-}
-
-impl Policy {
-    /// All of them.
-    pub const ALL: [Policy; 3] = [Policy::Always, Policy::Everysec, Policy::No];
-
-    /// Its name as a setting.
-    pub fn name(self) -> &'static str {
-        match self {
-            Policy::Always => "always",
-            Policy::Everysec => "everysec",
-            Policy::No => "no",
-        }
-    }
-
-    /// The policy of this name, in any case of letters.
-    pub fn from_name(name: &str) -> Option<Policy> {
-        Self::ALL.into_iter().find(|policy| policy.name().eq_ignore_ascii_case(name))
-    }
-
-    fn from_number(number: u32) -> Policy {
-        Self::ALL.get(number as usize).copied().unwrap_or_default()
-    }
-
-    /// Whether it ever syncs.
-    fn syncs(self) -> bool {
-        self != Policy::No
-    }
-}
-
 /// What the writer begins with.
 #[derive(Clone, Debug)]
 pub struct LogOptions {
@@ -98,7 +59,7 @@ pub struct LogOptions {
     /// Its length in bytes, the end of its last whole command.
     pub length: u64,
     /// When to sync.
-    pub policy: Policy,
+    pub policy: AppendFsync,
     /// Which database belongs to which place, as replay has left them.
     pub places: Places,
 }
@@ -168,7 +129,7 @@ impl LogHandle {
     }
 
     /// The ticket below which everything is synced. Moves with every sync, whatever the policy;
-    /// under [`Policy::No`] it stands still.
+    /// under [`AppendFsync::No`] it stands still.
     #[inline]
     pub fn durable(&self) -> u64 {
         self.shared.durable()
@@ -177,20 +138,20 @@ impl LogHandle {
     /// Whether a reply may leave that tells of changes with tickets below `end`.
     #[inline]
     pub fn is_settled(&self, end: u64) -> bool {
-        self.policy() != Policy::Always || end <= self.durable()
+        self.policy() != AppendFsync::Always || end <= self.durable()
     }
 
     /// The policy in force.
     #[inline]
-    pub fn policy(&self) -> Policy {
+    pub fn policy(&self) -> AppendFsync {
         self.shared.policy()
     }
 
     /// Changes the policy. Whoever asks [`is_settled`](LogHandle::is_settled) from now on gets the
     /// answer of the new one.
-    pub fn set_policy(&self, policy: Policy) {
+    pub fn set_policy(&self, policy: AppendFsync) {
         self.shared.set_policy(policy);
-        self.shared.tell(Request::Policy);
+        self.shared.tell(Request::PolicyChanged);
     }
 
     /// The error for commands that would change something, while the disk fails: the text of the

@@ -18,7 +18,8 @@ use std::collections::VecDeque;
 pub(super) const PIECE_BYTES: usize = 256 * 1024;
 
 /// Emptied buffers kept for the next pieces, until the writer is idle: as many as become full
-/// between two syncs when much is written. Memory fresh from the system costs more than the writing.
+/// between two syncs when much is written. Memory fresh from the system costs as much as the
+/// writing.
 const SPARES_MAX: usize = 128;
 
 #[derive(Debug)]

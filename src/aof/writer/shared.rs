@@ -1,9 +1,10 @@
 //! What the flusher and everybody else know of one another.
 
+use super::LogStatus;
 use super::error::WriteError;
 use super::syncer::Report;
 use super::translate::Places;
-use super::{LogStatus, Policy};
+use crate::config::AppendFsync;
 use crate::ring::Ring;
 use crate::sync::mpsc::Sender;
 use crate::sync::plain::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -15,7 +16,7 @@ pub(super) enum Request {
     /// A sync has ended.
     Synced(Report),
     /// The policy has changed.
-    Policy,
+    PolicyChanged,
     /// Tell this one about the next mark.
     Mark(Sender<Marked>),
     /// Go on in the file of this name, into which the log was copied up to this place.
@@ -60,7 +61,7 @@ impl Shared {
     pub(super) fn new(
         ring: Arc<Ring>,
         inbox: Sender<Request>,
-        policy: Policy,
+        policy: AppendFsync,
         durable: u64,
         bytes: u64,
     ) -> Self {
@@ -101,12 +102,12 @@ impl Shared {
     }
 
     #[inline]
-    pub(super) fn policy(&self) -> Policy {
+    pub(super) fn policy(&self) -> AppendFsync {
         // Relaxed: the word is all there is to know.
-        Policy::from_number(self.policy.load(Ordering::Relaxed))
+        AppendFsync::of_number(self.policy.load(Ordering::Relaxed).into())
     }
 
-    pub(super) fn set_policy(&self, policy: Policy) {
+    pub(super) fn set_policy(&self, policy: AppendFsync) {
         self.policy.store(policy as u32, Ordering::Relaxed);
     }
 

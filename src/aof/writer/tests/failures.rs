@@ -1,13 +1,13 @@
 //! The whole writer on a disk that fails.
 
 use super::disk::{Disk, EIO, ENOSPC};
-use super::{Bench, Policy, commands, until};
+use super::{AppendFsync, Bench, commands, until};
 use crate::aof::writer::WriteError;
 use std::time::{Duration, Instant};
 
 #[test]
 fn a_full_disk_refuses_writes_until_there_is_room_again() {
-    for policy in Policy::ALL {
+    for policy in AppendFsync::ALL {
         let disk = Disk::default();
         let bench = Bench::new(&disk, policy);
         let before = bench.set("before", "1");
@@ -22,7 +22,7 @@ fn a_full_disk_refuses_writes_until_there_is_room_again() {
         assert_eq!(commands(&disk.cached()), ["SELECT 0", "SET before 1"]);
         let is_cut_back = || disk.cached().ends_with(b"\r\nbefore\r\n$1\r\n1\r\n");
         until("the file ends with a whole command", is_cut_back);
-        assert!(policy != Policy::Always || !bench.log.is_settled(during));
+        assert!(policy != AppendFsync::Always || !bench.log.is_settled(during));
         disk.set_room(None);
         until("writes are taken", || bench.log.refusal().is_none());
         let after = bench.set("after", "3");
@@ -35,7 +35,7 @@ fn a_full_disk_refuses_writes_until_there_is_room_again() {
 
 #[test]
 fn a_sync_that_fails_refuses_writes_and_what_it_has_lost_is_written_again() {
-    for policy in [Policy::Always, Policy::Everysec] {
+    for policy in [AppendFsync::Always, AppendFsync::EverySecond] {
         let disk = Disk::default();
         let bench = Bench::new(&disk, policy);
         let before = bench.set("before", "1");
@@ -61,7 +61,7 @@ fn a_sync_that_fails_refuses_writes_and_what_it_has_lost_is_written_again() {
 #[test]
 fn tries_are_not_many_while_the_disk_fails() {
     let disk = Disk::default();
-    let bench = Bench::new(&disk, Policy::Always);
+    let bench = Bench::new(&disk, AppendFsync::Always);
     disk.set_write_error(Some(EIO));
     bench.set("key", "value");
     until("writes are refused", || bench.log.refusal().is_some());
@@ -74,7 +74,7 @@ fn tries_are_not_many_while_the_disk_fails() {
 fn what_still_comes_while_the_disk_fails_waits_in_a_bounded_space() {
     let disk = Disk::default();
     disk.set_write_error(Some(ENOSPC));
-    let bench = Bench::with_slots(&disk, Policy::Everysec, 256);
+    let bench = Bench::with_slots(&disk, AppendFsync::EverySecond, 256);
     let value = vec![b'v'; 1 << 20];
     let (begin, mut count) = (Instant::now(), 0);
     // Nobody asks whether writes are refused.
@@ -97,7 +97,7 @@ fn what_still_comes_while_the_disk_fails_waits_in_a_bounded_space() {
 #[test]
 fn a_stop_while_the_disk_fails_says_so() {
     let disk = Disk::default();
-    let bench = Bench::new(&disk, Policy::Always);
+    let bench = Bench::new(&disk, AppendFsync::Always);
     disk.set_write_error(Some(ENOSPC));
     bench.set("key", "value");
     let error = bench.log.stop(Duration::from_secs(10)).unwrap_err();
@@ -108,7 +108,7 @@ fn a_stop_while_the_disk_fails_says_so() {
 #[test]
 fn a_stop_tries_once_more() {
     let disk = Disk::default();
-    let bench = Bench::new(&disk, Policy::Always);
+    let bench = Bench::new(&disk, AppendFsync::Always);
     disk.set_write_error(Some(ENOSPC));
     bench.set("key", "value");
     until("writes are refused", || bench.log.refusal().is_some());
@@ -120,7 +120,7 @@ fn a_stop_tries_once_more() {
 #[test]
 fn a_stop_does_not_wait_longer_than_it_is_told_to() {
     let disk = Disk::default();
-    let bench = Bench::new(&disk, Policy::Always);
+    let bench = Bench::new(&disk, AppendFsync::Always);
     disk.set_sync_time(Duration::from_secs(6));
     bench.set("key", "value");
     let begin = Instant::now();

@@ -1,7 +1,7 @@
 //! The writer on real files.
 
 use super::super::storage::{FileStorage, Storage};
-use super::{DATABASES, Policy, commands, keyspace, options, until};
+use super::{AppendFsync, DATABASES, commands, keyspace, options, until};
 use crate::aof::writer::{LogHandle, LogOptions, WriteError};
 use crate::store::{Keyspace, NewValue};
 use crate::sync::Arc;
@@ -36,7 +36,7 @@ impl Drop for Folder {
     }
 }
 
-pub(super) fn start(keyspace: &Keyspace, path: &Path, policy: Policy) -> Arc<LogHandle> {
+pub(super) fn start(keyspace: &Keyspace, path: &Path, policy: AppendFsync) -> Arc<LogHandle> {
     let length = std::fs::metadata(path).unwrap().len();
     let options = LogOptions { path: path.to_owned(), ..options(policy, length) };
     LogHandle::start(options, keyspace.start_log(1 << 12)).unwrap()
@@ -47,7 +47,7 @@ fn changes_of_all_kinds_from_several_threads_come_into_the_file() {
     let folder = Folder::new();
     let path = folder.file("log.aof", b"");
     let keyspace = keyspace();
-    let log = start(&keyspace, &path, Policy::Everysec);
+    let log = start(&keyspace, &path, AppendFsync::EverySecond);
     std::thread::scope(|scope| {
         for thread in 0..DATABASES {
             let keyspace = &keyspace;
@@ -96,7 +96,7 @@ fn an_existing_file_is_continued() {
     let folder = Folder::new();
     let path = folder.file("log.aof", b"*1\r\n$7\r\nFLUSHDB\r\n");
     let keyspace = keyspace();
-    let log = start(&keyspace, &path, Policy::Always);
+    let log = start(&keyspace, &path, AppendFsync::Always);
     assert_eq!(log.status().base_bytes, 17);
     {
         let local = keyspace.join();
@@ -112,7 +112,7 @@ fn a_file_that_is_missing_or_has_another_length_is_an_error() {
     let folder = Folder::new();
     let path = folder.file("log.aof", b"12345");
     let keyspaces = [keyspace(), keyspace()];
-    let with = |path: &Path| LogOptions { path: path.to_owned(), ..options(Policy::No, 4) };
+    let with = |path: &Path| LogOptions { path: path.to_owned(), ..options(AppendFsync::No, 4) };
     let error = LogHandle::start(with(&path), keyspaces[0].start_log(64)).err().unwrap();
     assert!(matches!(error, WriteError::Length { length: 5, expected: 4, .. }), "{error}");
     std::fs::remove_file(&path).unwrap();
@@ -127,7 +127,7 @@ fn the_device_that_is_always_full_is_a_full_disk() {
     let keyspace = keyspace();
     let storage = Arc::new(FileStorage::open(path).unwrap());
     let consumer = keyspace.start_log(64);
-    let log = LogHandle::start_on(storage, options(Policy::Everysec, 0), consumer).unwrap();
+    let log = LogHandle::start_on(storage, options(AppendFsync::EverySecond, 0), consumer).unwrap();
     let local = keyspace.join();
     keyspace.database(0).set(&local.pin(), keyspace.key(b"key"), NewValue::Copy(b"value"));
     until("writes are refused", || log.refusal().is_some());

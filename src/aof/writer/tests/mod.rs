@@ -8,7 +8,7 @@ mod policies;
 mod switches;
 mod translation;
 
-use super::{LogHandle, LogOptions, Places, Policy};
+use super::{AppendFsync, LogHandle, LogOptions, Places};
 use crate::store::{Keyspace, KeyspaceOptions, Local, NewValue};
 use crate::sync::Arc;
 use disk::Disk;
@@ -24,7 +24,7 @@ struct Bench {
     log: Arc<LogHandle>,
 }
 
-fn options(policy: Policy, length: u64) -> LogOptions {
+fn options(policy: AppendFsync, length: u64) -> LogOptions {
     LogOptions { path: "model.aof".into(), length, policy, places: Places::new(DATABASES) }
 }
 
@@ -35,7 +35,7 @@ fn keyspace() -> Keyspace {
 
 impl Bench {
     /// On a disk, with a ring of so many slots.
-    fn with_slots(disk: &Disk, policy: Policy, slots: usize) -> Bench {
+    fn with_slots(disk: &Disk, policy: AppendFsync, slots: usize) -> Bench {
         let keyspace = keyspace();
         let consumer = keyspace.start_log(slots);
         let storage = Arc::new(disk.clone());
@@ -43,7 +43,7 @@ impl Bench {
         Bench { local: keyspace.join(), keyspace, log }
     }
 
-    fn new(disk: &Disk, policy: Policy) -> Bench {
+    fn new(disk: &Disk, policy: AppendFsync) -> Bench {
         Self::with_slots(disk, policy, 1024)
     }
 

@@ -1,14 +1,14 @@
 //! When what is written is safe, by policy.
 
 use super::disk::Disk;
-use super::{Bench, Policy, commands, until};
+use super::{AppendFsync, Bench, commands, until};
 use crate::sync::plain::{AtomicU64, Ordering};
 use crate::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 #[test]
 fn everything_is_on_the_disk_after_a_stop_whatever_the_policy() {
-    for policy in Policy::ALL {
+    for policy in AppendFsync::ALL {
         let disk = Disk::default();
         let bench = Bench::new(&disk, policy);
         for number in 0..5000 {
@@ -25,7 +25,7 @@ fn everything_is_on_the_disk_after_a_stop_whatever_the_policy() {
 
 #[test]
 fn a_second_stop_does_nothing() {
-    let bench = Bench::new(&Disk::default(), Policy::Always);
+    let bench = Bench::new(&Disk::default(), AppendFsync::Always);
     bench.stop();
     bench.stop();
 }
@@ -33,7 +33,7 @@ fn a_second_stop_does_nothing() {
 #[test]
 fn under_always_what_is_settled_is_safe() {
     let disk = Disk::default();
-    let bench = Bench::new(&disk, Policy::Always);
+    let bench = Bench::new(&disk, AppendFsync::Always);
     for number in 0..200 {
         let position = bench.set(&format!("key:{number}"), "value");
         until("it is settled", || bench.log.is_settled(position));
@@ -47,7 +47,7 @@ fn under_always_what_is_settled_is_safe() {
 #[test]
 fn durable_never_passes_what_syncs_have_covered() {
     let disk = Disk::default();
-    let bench = Bench::new(&disk, Policy::Always);
+    let bench = Bench::new(&disk, AppendFsync::Always);
     // The position after each change.
     let positions: Arc<Mutex<Vec<u64>>> = Arc::default();
     let (worst, moves) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
@@ -72,7 +72,7 @@ fn durable_never_passes_what_syncs_have_covered() {
             100 => disk.set_sync_error(None),
             150 => disk.set_room(Some(disk.cached().len() + 100)),
             200 => disk.set_room(None),
-            250 => bench.log.set_policy(Policy::ALL[number / 300 % 3]),
+            250 => bench.log.set_policy(AppendFsync::ALL[number / 300 % 3]),
             _ => {}
         }
         let mut positions = positions.lock().unwrap();
@@ -96,7 +96,7 @@ fn durable_never_passes_what_syncs_have_covered() {
 fn under_always_many_changes_share_a_sync() {
     let disk = Disk::default();
     disk.set_sync_time(Duration::from_millis(20));
-    let bench = Bench::new(&disk, Policy::Always);
+    let bench = Bench::new(&disk, AppendFsync::Always);
     let positions: Vec<_> = (0..300).map(|number| bench.set(&number.to_string(), "v")).collect();
     until("all are settled", || bench.log.is_settled(positions[299]));
     assert!(disk.syncs() <= 100, "{} syncs", disk.syncs());
@@ -105,7 +105,7 @@ fn under_always_many_changes_share_a_sync() {
 #[test]
 fn under_everysec_a_write_comes_soon_and_a_sync_within_about_a_second() {
     let disk = Disk::default();
-    let bench = Bench::new(&disk, Policy::Everysec);
+    let bench = Bench::new(&disk, AppendFsync::EverySecond);
     let begin = Instant::now();
     let position = bench.set("key", "value");
     assert!(bench.log.is_settled(position), "replies do not wait");
@@ -121,7 +121,7 @@ fn under_everysec_a_write_comes_soon_and_a_sync_within_about_a_second() {
 #[test]
 fn under_everysec_much_that_is_not_safe_is_synced_early() {
     let disk = Disk::default();
-    let bench = Bench::new(&disk, Policy::Everysec);
+    let bench = Bench::new(&disk, AppendFsync::EverySecond);
     let begin = Instant::now();
     let value = vec![b'v'; 8 << 20];
     for _ in 0..5 {
@@ -136,7 +136,7 @@ fn under_everysec_much_that_is_not_safe_is_synced_early() {
 #[test]
 fn under_no_nothing_is_synced_before_the_stop() {
     let disk = Disk::default();
-    let bench = Bench::new(&disk, Policy::No);
+    let bench = Bench::new(&disk, AppendFsync::No);
     bench.set("key", "value");
     until("it is written", || commands(&disk.cached()).len() == 2);
     std::thread::sleep(Duration::from_millis(1200));
@@ -147,14 +147,14 @@ fn under_no_nothing_is_synced_before_the_stop() {
 
 #[test]
 fn a_change_to_always_makes_safe_what_was_not() {
-    for policy in [Policy::Everysec, Policy::No] {
+    for policy in [AppendFsync::EverySecond, AppendFsync::No] {
         let disk = Disk::default();
         let bench = Bench::new(&disk, policy);
         let position = bench.set("key", "value");
         until("it is written", || !disk.cached().is_empty());
         assert!(bench.log.is_settled(position));
-        bench.log.set_policy(Policy::Always);
-        assert_eq!(bench.log.policy(), Policy::Always);
+        bench.log.set_policy(AppendFsync::Always);
+        assert_eq!(bench.log.policy(), AppendFsync::Always);
         until("it is settled", || bench.log.is_settled(position));
         assert_eq!(commands(&disk.safe()).len(), 2);
     }
@@ -164,7 +164,7 @@ fn a_change_to_always_makes_safe_what_was_not() {
 fn who_waits_is_told_when_the_policy_changes() {
     let disk = Disk::default();
     disk.set_sync_error(Some(super::disk::EIO));
-    let bench = Bench::new(&disk, Policy::Always);
+    let bench = Bench::new(&disk, AppendFsync::Always);
     let position = bench.set("key", "value");
     let told = Arc::new(AtomicU64::new(0));
     let counter = told.clone();
@@ -172,7 +172,7 @@ fn who_waits_is_told_when_the_policy_changes() {
         counter.fetch_add(1, Ordering::Relaxed);
     }));
     assert!(!bench.log.is_settled(position));
-    bench.log.set_policy(Policy::No);
+    bench.log.set_policy(AppendFsync::No);
     assert!(bench.log.is_settled(position));
     until("it is told", || told.load(Ordering::Relaxed) > 0);
 }
@@ -181,7 +181,7 @@ fn who_waits_is_told_when_the_policy_changes() {
 fn a_slow_sync_stops_the_writing_after_a_while_and_loses_nothing() {
     let disk = Disk::default();
     disk.set_sync_time(Duration::from_millis(5500));
-    let bench = Bench::with_slots(&disk, Policy::Everysec, 64);
+    let bench = Bench::with_slots(&disk, AppendFsync::EverySecond, 64);
     bench.set("key", "value");
     let begin = Instant::now();
     until("the writing waits", || {
@@ -211,7 +211,7 @@ fn a_slow_sync_stops_the_writing_after_a_while_and_loses_nothing() {
 #[test]
 fn an_idle_flusher_sleeps() {
     let disk = Disk::default();
-    let bench = Bench::new(&disk, Policy::No);
+    let bench = Bench::new(&disk, AppendFsync::No);
     bench.set("key", "value");
     until("it is written", || commands(&disk.cached()).len() == 2);
     std::thread::sleep(Duration::from_millis(200));

@@ -2,7 +2,7 @@
 
 use super::disk::Disk;
 use super::files::{Folder, start};
-use super::{Bench, DATABASES, Policy, commands, keyspace, until};
+use super::{AppendFsync, Bench, DATABASES, commands, keyspace, until};
 use crate::ring::Ring;
 use crate::store::{Keyspace, Local, NewValue};
 use std::time::Duration;
@@ -22,7 +22,7 @@ fn set(keyspace: &Keyspace, local: &Local, database: usize, key: &str, value: &s
 
 #[test]
 fn a_mark_tells_its_place_and_the_order_of_the_databases() {
-    for policy in Policy::ALL {
+    for policy in AppendFsync::ALL {
         let disk = Disk::default();
         let bench = Bench::new(&disk, policy);
         bench.set("before", "1");
@@ -63,7 +63,7 @@ fn a_mark_tells_its_place_and_the_order_of_the_databases() {
 #[test]
 fn all_who_wait_are_told_of_a_mark_and_those_who_have_gone_are_no_hindrance() {
     let disk = Disk::default();
-    let bench = Bench::new(&disk, Policy::No);
+    let bench = Bench::new(&disk, AppendFsync::No);
     drop(bench.log.expect_mark());
     let marks = [bench.log.expect_mark(), bench.log.expect_mark()];
     enter_mark(bench.keyspace.log().unwrap().ring());
@@ -78,7 +78,7 @@ fn what_was_copied_cannot_lie_behind_the_end() {
     let path = folder.file("log.aof", b"");
     let other = folder.file("log.aof.rewrite", b"");
     let keyspace = keyspace();
-    let log = start(&keyspace, &path, Policy::No);
+    let log = start(&keyspace, &path, AppendFsync::No);
     assert!(log.switch(&other, 1).is_err());
     assert_eq!(log.switch(&other, 0).unwrap(), 0);
 }
@@ -89,7 +89,7 @@ fn a_switch_does_not_wait_for_the_next_sync_and_the_one_after_it_counts() {
     let folder = Folder::new();
     let path = folder.file("log.aof", b"");
     let keyspace = keyspace();
-    let log = start(&keyspace, &path, Policy::Everysec);
+    let log = start(&keyspace, &path, AppendFsync::EverySecond);
     let local = keyspace.join();
     for round in 0..5 {
         set(&keyspace, &local, 0, "key", "value");
@@ -110,7 +110,7 @@ fn a_switch_does_not_wait_for_the_next_sync_and_the_one_after_it_counts() {
 
 #[test]
 fn the_log_goes_on_in_another_file() {
-    for policy in Policy::ALL {
+    for policy in AppendFsync::ALL {
         let folder = Folder::new();
         let path = folder.file("log.aof", b"");
         let keyspace = keyspace();
@@ -150,7 +150,7 @@ fn a_switch_that_fails_leaves_the_log_as_it_is() {
     let folder = Folder::new();
     let path = folder.file("log.aof", b"");
     let keyspace = keyspace();
-    let log = start(&keyspace, &path, Policy::Always);
+    let log = start(&keyspace, &path, AppendFsync::Always);
     let local = keyspace.join();
     set(&keyspace, &local, 0, "one", "1");
     let error = log.switch(&path.with_extension("missing"), 0).unwrap_err();
@@ -167,7 +167,7 @@ fn a_switch_after_the_stop_is_refused() {
     let folder = Folder::new();
     let path = folder.file("log.aof", b"");
     let keyspace = keyspace();
-    let log = start(&keyspace, &path, Policy::No);
+    let log = start(&keyspace, &path, AppendFsync::No);
     log.stop(Duration::from_secs(10)).unwrap();
     assert!(log.switch(&path, 0).is_err());
 }
