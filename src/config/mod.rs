@@ -104,8 +104,8 @@ impl AppendFsync {
     pub const ALL: [AppendFsync; 3] =
         [AppendFsync::EverySecond, AppendFsync::Always, AppendFsync::No];
 
-    /// The one that is this number as an integer, for a setting kept in an atomic word; once a second
-    /// if there is none.
+    /// The one that is this number as an integer, for a setting kept in an atomic word; once a
+    /// second if there is none.
     pub fn of_number(number: u64) -> AppendFsync {
         let found = AppendFsync::ALL.into_iter().find(|it| *it as u64 == number);
         found.unwrap_or(AppendFsync::EverySecond)

@@ -8,8 +8,8 @@
 //! * [`LogHandle`] is what all others see.
 //!
 //! # What a policy survives
-//! * [`AppendFsync::Always`]: every round of writing is followed by a sync, and what comes meanwhile
-//!   is in the next round. A ticket below [`LogHandle::durable`] survives the loss of power; replies
+//! * [`AppendFsync::Always`]: every round of writing is followed by a sync; what comes meanwhile is
+//!   in the next round. A ticket below [`LogHandle::durable`] survives the loss of power; replies
 //!   are to wait for it ([`LogHandle::is_settled`]).
 //! * [`AppendFsync::EverySecond`]: a sync each second, beside the writing. The end of the process
 //!   loses the changes of some milliseconds, the loss of power those of a second, or of three when
