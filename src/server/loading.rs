@@ -71,6 +71,8 @@ impl Loader {
         alarms: Vec<Arc<Alarm>>,
         stop: Arc<AtomicBool>,
     ) -> Result<Loader, Error> {
+        // Before anybody is connected who could ask.
+        state.persistence.loading.set_total(opened.reader.size());
         let (done, outcome) = oneshot::channel();
         let body = move || {
             // Nobody listens only when the server has ended first.
@@ -104,7 +106,6 @@ fn load(
 ) -> Result<Loaded, Error> {
     let Opened { path, lock, reader, .. } = opened;
     let size = reader.size();
-    state.persistence.loading.set_total(size);
     if size > 0 {
         info!("Loading the log {} ({:.1} MB)", path.display(), megabytes(size));
     }
