@@ -23,8 +23,8 @@ use ferrum_kv::ring::{Consumer, Read, Rest, Ring};
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
-/// Slots of the ring: 4 MiB.
-const SLOTS: usize = 1 << 16;
+/// Slots of the ring: 1 MiB, as a server of two workers has.
+const SLOTS: usize = 1 << 14;
 
 /// Entries of one window of commands.
 const WINDOW: u64 = 16;

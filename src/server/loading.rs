@@ -34,9 +34,14 @@ use crate::sync::plain::{AtomicBool, Ordering};
 /// Chunks that go round: one is read, one is run, one waits.
 const CHUNKS: usize = 3;
 
-/// Slots of the ring: 4 MiB. Half of it is what a full disk or a slow one lets pile up; at a
-/// million changes a second it is 30 ms of them, several times what the writer sleeps.
-const RING_SLOTS: usize = 1 << 14;
+/// The least slots of the ring: 1 MiB, which stays in a core's second-level cache. Half of it is
+/// what a slow disk lets pile up; at a million changes a second it is 8 ms of them, four times what
+/// the writer sleeps.
+const RING_SLOTS_MIN: usize = 1 << 14;
+
+/// Slots that a worker may take after it has asked for room: a piece of a long command has 512
+/// keys, of which each takes four at most, and four more if it was past its deadline.
+const WORKER_SLOTS: usize = 512 * (4 + 4);
 
 /// The time between two messages about the progress.
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
@@ -116,7 +121,7 @@ fn load(
         End::Clean => size,
         End::Torn(torn) => cut(&path, torn)?,
     };
-    let consumer = state.keyspace.start_log(RING_SLOTS);
+    let consumer = state.keyspace.start_log(ring_slots(state.config.workers()));
     let places = places(state);
     let policy = state.config.append_fsync;
     let rewritten_path = path.clone();
@@ -128,6 +133,12 @@ fn load(
     }
     state.begin_log(handle);
     Ok(Loaded::Ready(lock))
+}
+
+/// The size of a ring for so many workers: the half of it that is kept for those who have asked for
+/// room (see [`crate::ring`]) holds what all of them may take.
+fn ring_slots(workers: usize) -> usize {
+    (2 * workers * WORKER_SLOTS).next_power_of_two().max(RING_SLOTS_MIN)
 }
 
 /// Which database belongs to which place of the keyspace, after all that was loaded.
@@ -390,11 +401,21 @@ impl StdError for ReplayError {}
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::IO_THREADS_MAX;
 
     fn replies(bytes: &[u8]) -> ReplyBuffer {
         let mut replies = ReplyBuffer::new();
         replies.raw(bytes);
         replies
+    }
+
+    #[test]
+    fn the_kept_half_of_the_ring_holds_what_all_workers_may_take() {
+        assert_eq!(ring_slots(1), RING_SLOTS_MIN);
+        for workers in 1..=IO_THREADS_MAX {
+            let slots = ring_slots(workers);
+            assert!(slots.is_power_of_two() && slots / 2 >= workers * WORKER_SLOTS, "{workers}");
+        }
     }
 
     #[test]
