@@ -326,7 +326,7 @@ impl Drop for Session<'_> {
     fn drop(&mut self) {
         let is_deferred = self.strict && self.local.defers_wakes.get();
         if let Some(log) = self.log.filter(|_| self.wrote.get() && !is_deferred) {
-            log.ring().wake();
+            log.wake();
         }
     }
 }

@@ -191,7 +191,7 @@ impl Keyspace {
         snapshot.ticket = mark.ticket();
         images.armed.store(snapshot.ticket, Ordering::Relaxed);
         mark.commit();
-        log.ring().wake();
+        log.wake();
         if !planted::is(Planted::SnapshotWithoutFirstGrace) {
             local.participant.synchronize();
         }
