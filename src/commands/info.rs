@@ -125,6 +125,8 @@ fn memory(fields: &mut Fields<'_>, context: &Context<'_>) {
     fields.add("maxmemory_policy", "noeviction");
     // Retired records and tables that some reader may still hold; part of used_memory.
     fields.add("mem_limbo", report.limbo_bytes);
+    // Records kept for the rewrite of the log until they are written; not part of mem_limbo.
+    fields.add("mem_rewrite_images", state.keyspace.image_bytes());
     let ratio = resident_bytes as f64 / report.used_bytes.max(1) as f64;
     fields.line(format_args!("mem_fragmentation_ratio:{ratio:.2}"));
 }
