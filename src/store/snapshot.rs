@@ -189,6 +189,7 @@ impl Keyspace {
         snapshot.walked(u64::MAX, 0);
         let mark = early.unwrap_or_else(|| log.enter_mark());
         snapshot.ticket = mark.ticket();
+        // Relaxed: a changer that still sees ARMING hands over more than is wanted, never less.
         images.armed.store(snapshot.ticket, Ordering::Relaxed);
         mark.commit();
         log.wake();

@@ -181,6 +181,7 @@ impl Flusher {
         if self.syncer.due().is_some_and(is_late) {
             if !self.is_delayed {
                 self.is_delayed = true;
+                // Relaxed: a figure.
                 self.shared.delayed_syncs.fetch_add(1, Ordering::Relaxed);
                 warn!(
                     "the disk is slow: a sync of the log takes longer than two seconds; writes \
@@ -363,6 +364,7 @@ impl Flusher {
         self.file += 1;
         self.syncer.move_to(self.medium.storage().clone(), self.goal());
         let length = self.medium.written();
+        // Relaxed: a figure.
         self.shared.base_bytes.store(length, Ordering::Relaxed);
         // The file is safe; its name is not yet.
         if let Err(cause) = self.medium.sync() {
