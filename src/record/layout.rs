@@ -1,6 +1,6 @@
 //! The header of a record, and how its parts are found.
 
-use super::{Birth, CounterWord, Large, LargeValue, Value, pool};
+use super::{Birth, CounterWord, Intent, Large, LargeValue, Value, pool};
 use crate::sync::plain;
 use std::alloc::Layout;
 use std::marker::PhantomData;
@@ -17,7 +17,7 @@ const _: () = assert!(MAX_LENGTH <= LENGTH_MASK as usize);
 /// Bit of the value word: a deadline stands before the payload.
 const HAS_DEADLINE: u32 = 1 << 31;
 /// Bit of the value word: the value was made by editing another (OBJECT ENCODING says `raw`). Of an
-/// integer: in place it only falls.
+/// integer: in place it only falls. Of an absence: it is an intent.
 const EDITED: u32 = 1 << 30;
 const _: () = assert!((HAS_DEADLINE | EDITED) & LENGTH_MASK == 0);
 
@@ -33,6 +33,18 @@ pub enum Kind {
     Large = 2,
     /// No value: the key is known to be absent.
     Absent = 3,
+    /// An [`Intent`]: no value of its own.
+    Intent = 4,
+}
+
+impl Kind {
+    /// What the key word says of it. An intent is told from an absence by `EDITED`.
+    const fn code(self) -> u32 {
+        match self {
+            Kind::Intent => Kind::Absent as u32,
+            kind => kind as u32,
+        }
+    }
 }
 
 /// The fixed part of a record. Aligned to 16 so that a pointer to it leaves four low bits for the
@@ -40,7 +52,8 @@ pub enum Kind {
 #[repr(C, align(16))]
 pub struct Header {
     pub(super) hash: u64,
-    pub(super) version: u64,
+    /// Atomic because an intent's successors are given theirs by whoever comes first.
+    pub(super) version: plain::AtomicU64,
     /// When the key was last used (coarse seconds, see `store::clock`): the one word besides a
     /// counter that may change after publication.
     pub(super) access: plain::AtomicU64,
@@ -68,9 +81,9 @@ impl Header {
         crate::sync::graveyard::born();
         Self {
             hash: birth.key.hash,
-            version: birth.version,
+            version: plain::AtomicU64::new(birth.version),
             access: plain::AtomicU64::new(birth.used_seconds),
-            key_word: key as u32 | (kind as u32) << LENGTH_BITS,
+            key_word: key as u32 | kind.code() << LENGTH_BITS,
             value_word: value as u32 | flags,
             #[cfg(any(loom, shuttle))]
             freed: plain::AtomicBool::new(false),
@@ -88,6 +101,7 @@ impl Header {
             0 => Kind::Inline,
             1 => Kind::Integer,
             2 => Kind::Large,
+            _ if self.value_word & EDITED != 0 => Kind::Intent,
             _ => Kind::Absent,
         }
     }
@@ -142,6 +156,7 @@ impl Shape {
             Kind::Inline | Kind::Absent => 0,
             Kind::Integer => size_of::<CounterWord>(),
             Kind::Large => size_of::<Large>(),
+            Kind::Intent => size_of::<Intent>(),
         };
         self.payload_offset() + payload
     }
@@ -157,13 +172,14 @@ impl Shape {
     pub(super) const fn size(self) -> usize {
         match self.kind {
             Kind::Inline => self.value_offset() + self.value,
-            Kind::Integer | Kind::Large | Kind::Absent => self.value_offset(),
+            Kind::Integer | Kind::Large | Kind::Absent | Kind::Intent => self.value_offset(),
         }
     }
 }
 const _: () = assert!(DEADLINE.is_multiple_of(align_of::<u64>()));
 const _: () = assert!(align_of::<CounterWord>() <= align_of::<u64>());
 const _: () = assert!(align_of::<Large>() <= align_of::<u64>());
+const _: () = assert!(align_of::<Intent>() <= align_of::<u64>());
 
 /// The layout to allocate it with.
 pub(super) fn layout_for(size: usize) -> Layout {
@@ -229,7 +245,15 @@ impl<'g> RecordRef<'g> {
     /// replaced, from one that stayed.
     #[inline]
     pub fn version(self) -> u64 {
-        self.header().version
+        // Relaxed, here and below: written before the record is published, or by each of those who
+        // may publish it, with the same number.
+        self.header().version.load(plain::Ordering::Relaxed)
+    }
+
+    /// Gives a record that is about to replace an intent the version that its commit has come to.
+    #[inline]
+    pub fn set_version(self, version: u64) {
+        self.header().version.store(version, plain::Ordering::Relaxed);
     }
 
     /// When the key was last used, in the coarse seconds that [`touch`](Self::touch) was given.
@@ -328,6 +352,22 @@ impl<'g> RecordRef<'g> {
         Some(unsafe { self.payload::<CounterWord>() })
     }
 
+    /// Whether the record is an intent.
+    #[inline]
+    pub fn is_intent(self) -> bool {
+        self.kind() == Kind::Intent
+    }
+
+    /// The intent, if the record is one.
+    #[inline]
+    pub fn intent(self) -> Option<&'g Intent> {
+        if self.kind() != Kind::Intent {
+            return None;
+        }
+        // SAFETY: an Intent record's payload is an intent, which never changes.
+        Some(unsafe { self.payload::<Intent>() })
+    }
+
     /// The handle of a large value.
     #[inline]
     pub fn large(self) -> Option<LargeValue<'g>> {
@@ -348,7 +388,7 @@ impl<'g> RecordRef<'g> {
             Kind::Inline => Some(Value::Bytes(self.bytes_at(shape.value_offset(), shape.value))),
             Kind::Integer => self.counter().map(|word| Value::Integer(word.get())),
             Kind::Large => self.large().map(LargeValue::into_value),
-            Kind::Absent => None,
+            Kind::Absent | Kind::Intent => None,
         }
     }
 

@@ -19,10 +19,12 @@
 //! * `Large`: a handle to a shared buffer (values that arrived in their own buffer, values that
 //!   APPEND grows).
 //! * `Absent`: the named absence of a key whose record was too large to keep for its name.
+//! * `Intent`: what stands for a key while a commit over several keys is under way.
 #![allow(unsafe_code)]
 
 mod append;
 mod counter;
+mod intent;
 mod kept;
 mod layout;
 mod owned;
@@ -31,6 +33,7 @@ mod value;
 
 pub use append::{AppendBuffer, AppendHandle, Claim, ClaimError};
 pub use counter::{Added, CounterWord, fits_in_place, parse_canonical};
+pub use intent::Intent;
 pub use kept::{KeptRecord, KeptRecords, TakenRecords, Unlinked};
 pub use layout::{Header, Kind, MAX_LENGTH, RecordRef};
 pub use owned::OwnedRecord;
@@ -66,6 +69,16 @@ impl<'k> Birth<'k> {
     /// A key without a deadline, never used.
     pub fn of(key: Key<'k>, version: u64) -> Self {
         Self { key, version, deadline: None, used_seconds: 0 }
+    }
+
+    /// What a record was born with.
+    fn again(record: RecordRef<'k>) -> Self {
+        Self {
+            key: Key { bytes: record.key(), hash: record.hash() },
+            version: record.version(),
+            deadline: record.deadline(),
+            used_seconds: record.used_seconds(),
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use super::append::AppendHandle;
 use super::counter::{CounterWord, fits_in_place, parse_canonical};
 use super::layout::{DEADLINE, Header, Kind, RecordRef, Shape};
 use super::value::{LARGE_BYTES, Large, LargeValue, NewValue, Stored, Value};
-use super::{Birth, pool};
+use super::{Birth, Intent, Key, pool};
 use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 
@@ -138,6 +138,29 @@ impl OwnedRecord {
         Self::allocate(&birth, Kind::Absent, 0, false)
     }
 
+    /// What stands for a key while a commit is under way.
+    pub fn intent(key: Key<'_>, intent: Intent) -> Self {
+        let record = Self::allocate(&Birth::of(key, 0), Kind::Intent, 0, true);
+        // SAFETY: an Intent record has room for an aligned intent as its payload.
+        unsafe { record.payload::<Intent>().write(intent) };
+        record
+    }
+
+    /// The same key, value, deadline and version once more, in a record of its own; an absence for
+    /// an absence. An integer is settled by it.
+    pub fn twin(record: RecordRef<'_>) -> Self {
+        match record.settled_value() {
+            Some(Value::Integer(number)) => Self::counter_twin(record, number),
+            None => Self::absent(&Birth::again(record)),
+            Some(_) => Self::same(&Birth::again(record), Stored(record)),
+        }
+    }
+
+    /// The twin of an integer's record at this value; the record itself is left as it is.
+    pub fn counter_twin(record: RecordRef<'_>, number: i64) -> Self {
+        Self::counter(&Birth::again(record), number, record.falls())
+    }
+
     /// # Safety
     /// The record's kind has a payload of type `T`.
     unsafe fn payload<T>(&self) -> *mut T {
@@ -149,8 +172,7 @@ impl OwnedRecord {
     /// Gives it another version than it was born with.
     #[inline]
     pub fn set_version(&mut self, version: u64) {
-        // SAFETY: the header is initialised, and nobody else has the record.
-        unsafe { (*self.pointer.as_ptr()).version = version };
+        self.as_ref().set_version(version);
     }
 
     /// Looks at the record before it is published.
@@ -232,6 +254,7 @@ impl Remains {
             match self.kind {
                 Kind::Integer => payload.cast::<CounterWord>().drop_in_place(),
                 Kind::Large => payload.cast::<Large>().drop_in_place(),
+                Kind::Intent => payload.cast::<Intent>().drop_in_place(),
                 Kind::Inline | Kind::Absent => {}
             }
             pool::free(NonNull::new_unchecked(self.pointer.cast()), self.size as usize);

@@ -43,10 +43,15 @@ impl<'s> Database<'s> {
     }
 
     #[inline]
-    fn obtain<'g>(&self, session: &'g Session<'_>) -> &'g Table {
+    pub(super) fn obtain<'g>(&self, session: &'g Session<'_>) -> &'g Table {
         let table = self.generations.obtain(self.index, &session.guard);
         self.generations.expose_order(session);
         table
+    }
+
+    /// Its number.
+    pub(super) fn index(&self) -> usize {
+        self.index
     }
 
     /// Brings near what operations on keys with these hashes will read; some 32 at a time.
@@ -60,7 +65,10 @@ impl<'s> Database<'s> {
     /// The record of a present key. One past its deadline is made absent first, so that nobody
     /// whose clock is a little behind sees it after somebody was told that it is gone.
     #[inline]
-    fn find<'g>(&self, session: &'g Session<'_>, key: Key<'_>) -> Option<RecordRef<'g>> {
+    pub(super) fn find<'g>(&self, session: &'g Session<'_>, key: Key<'_>) -> Option<RecordRef<'g>> {
+        if session.in_transaction() {
+            return self.find_in_transaction(session, key);
+        }
         let mut record = self.current(session).and_then(|table| table.get(key, &session.guard));
         if record.is_some_and(|record| record.has_deadline() && session.is_over(record)) {
             record = self.find_again(session, key);
@@ -168,6 +176,9 @@ impl<'s> Database<'s> {
     /// Sets a key, which has no deadline then.
     #[inline]
     pub fn set(&self, session: &Session<'_>, key: Key<'_>, value: NewValue<'_>) {
+        if session.in_transaction() {
+            return self.set_in_transaction(session, key, &value);
+        }
         self.update(session, key, |_| {
             let record = OwnedRecord::new(&session.birth(key, None), &value);
             Decision::Put(record, Tag::Whole, ())
@@ -233,6 +244,9 @@ impl<'s> Database<'s> {
         key: Key<'_>,
         mut decide: impl FnMut(Option<RecordRef<'g>>, Option<&Scribe<'_>>) -> Decision<R>,
     ) -> R {
+        if session.in_transaction() {
+            return self.update_in_transaction(session, key, |current| decide(current, None));
+        }
         let mut over = false;
         let table = self.obtain(session);
         let scribe = session.scribe(table.number());
@@ -271,8 +285,9 @@ impl<'s> Database<'s> {
         key: Key<'_>,
         delta: i64,
     ) -> Result<i64, CounterError> {
+        let in_place = !session.in_transaction();
         self.update_told(session, key, |current, scribe| {
-            add_to(session, key, current, delta, scribe)
+            add_to(session, key, current, delta, in_place.then_some(scribe))
         })
     }
 
@@ -352,12 +367,12 @@ fn add_to(
     key: Key<'_>,
     current: Option<RecordRef<'_>>,
     delta: i64,
-    scribe: Option<&Scribe<'_>>,
+    in_place: Option<Option<&Scribe<'_>>>,
 ) -> Decision<Result<i64, CounterError>> {
     let value = match current {
         None => 0,
         Some(record) => match record.counter() {
-            Some(counter) => match add_in_place(key, record, counter, delta, scribe) {
+            Some(counter) => match add_in_place(key, record, counter, delta, in_place) {
                 Added::Done(sum) => return Decision::Keep(Ok(sum)),
                 Added::Overflow => return Decision::Keep(Err(CounterError::Overflow)),
                 Added::Frozen(value) => value,
@@ -382,19 +397,20 @@ fn add_to(
     }
 }
 
-/// Adds in place. A logged counter goes one way in a record: were it to return to a value, a slow
-/// addition with an early ticket could succeed after others that have later ones, and the log would
-/// tell of sums that never were.
+/// Adds in place, if that may be done: `in_place` says who logs it then. A counter goes one way in
+/// a record. Were it to return to a value, who reads several keys could not tell by the values that
+/// nothing has changed, and a slow addition with an early ticket could succeed after others that
+/// have later ones: the log would tell of sums that never were.
 #[inline]
 fn add_in_place(
     key: Key<'_>,
     record: RecordRef<'_>,
     counter: &CounterWord,
     delta: i64,
-    scribe: Option<&Scribe<'_>>,
+    in_place: Option<Option<&Scribe<'_>>>,
 ) -> Added {
-    let Some(scribe) = scribe else {
-        return counter.add(delta);
+    let Some(scribe) = in_place else {
+        return Added::Refused;
     };
     // An addition of nothing is a read: no compare-and-swap could tell that it came in between.
     if delta == 0 {
@@ -403,5 +419,8 @@ fn add_in_place(
     if record.falls() != (delta < 0) && !planted::is(Planted::CounterTurns) {
         return Added::Refused;
     }
+    let Some(scribe) = scribe else {
+        return counter.add(delta);
+    };
     counter.add_noted(delta, || scribe.enter_addition(key, record, delta), RingEntry::commit)
 }

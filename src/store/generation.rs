@@ -12,7 +12,8 @@ use super::Session;
 use crate::sync::atomic::{AtomicPtr, Ordering};
 use crate::sync::epoch::{Collector, Guard};
 use crate::sync::planted::{self, Planted};
-use crate::table::{Table, TableOptions};
+use crate::sync::Arc;
+use crate::table::{BlockJournal, Table, TableOptions};
 use std::ptr::null_mut;
 
 /// The databases.
@@ -22,14 +23,21 @@ pub(super) struct Generations {
     slots: Box<[AtomicPtr<Table>]>,
     options: TableOptions,
     collector: Collector,
+    /// Where the tables' commits over several keys are told.
+    journal: Option<Arc<dyn BlockJournal>>,
     reaper: Reaper,
 }
 
 impl Generations {
-    pub(super) fn new(count: usize, options: TableOptions, collector: Collector) -> Self {
+    pub(super) fn new(
+        count: usize,
+        options: TableOptions,
+        collector: Collector,
+        journal: Option<Arc<dyn BlockJournal>>,
+    ) -> Self {
         let slots = (0..count).map(|_| AtomicPtr::new(null_mut())).collect();
         let order = AtomicPtr::new(Order::boxed((0..count).collect(), 0));
-        Self { order, slots, options, collector, reaper: Reaper::new() }
+        Self { order, slots, options, collector, journal, reaper: Reaper::new() }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -146,7 +154,8 @@ impl Generations {
 
     /// An empty table, to be published.
     fn boxed(&self, number: u64) -> *mut Table {
-        let table = Table::numbered(number, self.options, self.collector.clone());
+        let (collector, journal) = (self.collector.clone(), self.journal.clone());
+        let table = Table::numbered(number, self.options, collector, journal);
         Box::into_raw(Box::new(table))
     }
 

@@ -19,6 +19,7 @@ mod hash;
 mod log;
 mod scan;
 mod snapshot;
+mod transaction;
 
 pub use crate::record::{Key, LargeValue, MAX_LENGTH, NewValue, Value};
 pub use crate::table::TableOptions;
@@ -30,6 +31,7 @@ pub use expiry::{Sweep, Sweeper};
 pub use log::{Effect, Log, Logged};
 pub use scan::{CURSOR_BITS, ScanPosition};
 pub use snapshot::{Snapshot, SnapshotBusy, SnapshotKey};
+pub use transaction::Watched;
 
 use crate::record::{Birth, RecordRef, allocated_bytes};
 use crate::ring::{Consumer, Ring};
@@ -38,7 +40,8 @@ use crate::sync::plain::{AtomicU64, Ordering};
 use crate::sync::{Arc, OnceLock};
 use generation::Generations;
 use hash::KeyHasher;
-use std::cell::Cell;
+use crate::table::Transaction;
+use std::cell::{Cell, RefCell};
 
 /// What a keyspace is made of.
 #[derive(Clone, Copy, Debug)]
@@ -104,7 +107,12 @@ impl Keyspace {
             versions: Arc::new(AtomicU64::new(1)),
             clock: Arc::new(Clock::new(options.clock)),
             log: Arc::default(),
-            generations: Generations::new(options.databases, options.table, collector.clone()),
+            generations: Generations::new(
+                options.databases,
+                options.table,
+                collector.clone(),
+                None,
+            ),
             sweeps: (0..options.databases).map(|_| AtomicU64::new(0)).collect(),
             collector,
         }
@@ -122,6 +130,7 @@ impl Keyspace {
             expired: Cell::new(0),
             exposed: Cell::new(0),
             defers_wakes: Cell::new(false),
+            transaction: RefCell::default(),
         }
     }
 
@@ -240,6 +249,8 @@ pub struct Local {
     exposed: Cell<u64>,
     /// Whether this thread wakes the log by itself when it is strict.
     defers_wakes: Cell<bool>,
+    /// What a transaction of the thread has read and written.
+    transaction: RefCell<Transaction>,
 }
 
 impl Local {
@@ -257,6 +268,8 @@ impl Local {
             log,
             strict: log.is_some_and(Log::is_strict),
             wrote: Cell::new(false),
+            transacts: false,
+            attempts: false,
         }
     }
 
@@ -320,10 +333,15 @@ pub struct Session<'l> {
     strict: bool,
     /// Whether there are entries that the log was not told of.
     wrote: Cell<bool>,
+    /// Whether a transaction is under way.
+    transacts: bool,
+    /// Whether one was lost that is to be tried again.
+    attempts: bool,
 }
 
 impl Drop for Session<'_> {
     fn drop(&mut self) {
+        self.abandon();
         let is_deferred = self.strict && self.local.defers_wakes.get();
         if let Some(log) = self.log.filter(|_| self.wrote.get() && !is_deferred) {
             log.wake();
@@ -332,10 +350,14 @@ impl Drop for Session<'_> {
 }
 
 impl Session<'_> {
-    /// Lets go of everything read so far, between two commands of a batch.
+    /// Lets go of everything read so far, between two commands of a batch; not within a
+    /// transaction.
     #[inline]
     pub fn renew(&mut self) {
-        self.guard.repin();
+        // What a transaction has read is used until its end, over all its attempts.
+        if !self.transacts && !self.attempts {
+            self.guard.repin();
+        }
     }
 
     /// Unix time in milliseconds, the same during the whole session: a batch has one time.

@@ -276,7 +276,7 @@ impl Snapshot<'_> {
     ) -> Option<u64> {
         let until = table.range_end(self.from, STEP_SLOTS, guard);
         let mut records = Vec::new();
-        table.collect(self.from, until, Which::Present, guard, &mut records);
+        table.collect(self.from, until, Which::At(self.ticket), guard, &mut records);
         for record in records.into_iter().filter(|record| record.version() < self.ticket) {
             tell(table.number(), record, report);
         }

@@ -48,6 +48,20 @@ pub enum Planted {
     ClaimNotGivenBack,
     /// A counter is changed by a load and a store.
     CounterNotExclusive,
+    /// A commit takes its place in the log after it is decided.
+    TicketAfterDecision,
+    /// A commit does not stop the counters that it replaces.
+    CommitWithoutFreeze,
+    /// Whether a commit is decided is asked before the slot's word is loaded.
+    StatusBeforeWord,
+    /// A commit that has failed puts the old word back.
+    RollBackToOldWord,
+    /// A transaction's commit leaves out the keys that it only read.
+    ReadsNotInstalled,
+    /// A walk for a snapshot takes what a commit after its ticket has come to.
+    WalkTakesNew,
+    /// An intent is frozen and moved like any other record.
+    IntentFrozen,
     /// A key past its deadline is removed without another look at it.
     ExpireWithoutLook,
     /// A walk over a migrating segment looks at the next array before this one.

@@ -46,9 +46,53 @@ pub trait Journal {
     fn keep(&self, ticket: u64, unlinked: Unlinked);
 }
 
+/// One key's part of a commit over several keys.
+pub struct Part<'p> {
+    /// The number of its table.
+    pub table: u64,
+    /// The key.
+    pub key: Key<'p>,
+    /// What becomes of it.
+    pub written: Written<'p>,
+}
+
+/// Where commits over several keys are told, of all tables of a keyspace.
+pub trait BlockJournal: Send + Sync {
+    /// Takes one place for all parts; `None` if changes are not logged. The entry is committed once
+    /// the commit is decided.
+    fn enter_block(&self, parts: &mut dyn Iterator<Item = Part<'_>>) -> Option<Entry<'_>>;
+
+    /// [`Journal::wants`], for a record of a table.
+    fn wants(&self, table: u64, record: RecordRef<'_>) -> bool;
+
+    /// [`Journal::keep`], for a record of a table.
+    fn keep(&self, table: u64, ticket: u64, unlinked: Unlinked);
+
+    /// Tells the reader of the log that an entry was committed.
+    fn wake(&self);
+}
+
 /// No journal: changes are not told.
 #[derive(Clone, Copy, Debug)]
 pub enum Silent {}
+
+impl BlockJournal for Silent {
+    fn enter_block(&self, _: &mut dyn Iterator<Item = Part<'_>>) -> Option<Entry<'_>> {
+        match *self {}
+    }
+
+    fn wants(&self, _: u64, _: RecordRef<'_>) -> bool {
+        match *self {}
+    }
+
+    fn keep(&self, _: u64, _: u64, _: Unlinked) {
+        match *self {}
+    }
+
+    fn wake(&self) {
+        match *self {}
+    }
+}
 
 impl Journal for Silent {
     fn enter(&self, _: Key<'_>, _: Written<'_>) -> Entry<'_> {

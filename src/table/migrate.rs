@@ -22,6 +22,7 @@
 //! When all chunks are done, whoever notices makes the next array the segment's root and retires
 //! this one. Only a root begins a migration, so there is one at a time.
 
+use super::Table;
 use super::array::{Array, CHUNK, Migration};
 use super::slot::{Word, tag_of};
 use crate::record::{self, Header, RecordRef};
@@ -53,12 +54,12 @@ impl<'g> Moving<'g> {
 
     /// Decides a key's chain: afterwards every word from the home to the end of the chain is final,
     /// and the key is to be looked for in the next array only.
-    pub(super) fn evacuate(&self, guard: &'g Guard<'_>, local_hash: u64) {
+    pub(super) fn evacuate(&self, table: &Table, guard: &'g Guard<'_>, local_hash: u64) {
         for index in self.array.chain(local_hash) {
             let mut word = self.array.slot(index).load();
             if !word.is_final() {
                 self.target().count_copies(1);
-                let (moved, copied) = self.move_slot(guard, index);
+                let (moved, copied) = self.move_slot(table, guard, index);
                 if !copied {
                     self.target().retract_copies(1);
                 }
@@ -71,7 +72,12 @@ impl<'g> Moving<'g> {
     }
 
     /// Moves one chunk, and completes the migration if it was the last.
-    pub(super) fn help(&self, root: &AtomicPtr<Array>, guard: &'g Guard<'_>) -> Progress {
+    pub(super) fn help(
+        &self,
+        table: &Table,
+        root: &AtomicPtr<Array>,
+        guard: &'g Guard<'_>,
+    ) -> Progress {
         let chunks = self.chunks();
         if let Some(chunk) = self.migration.next_chunk(chunks) {
             if planted::is(Planted::DoneBeforeMoved) {
@@ -85,7 +91,7 @@ impl<'g> Moving<'g> {
             }
             let counted = slots.len();
             self.target().count_copies(counted);
-            let copied = slots.filter(|&index| self.move_slot(guard, index).1).count();
+            let copied = slots.filter(|&index| self.move_slot(table, guard, index).1).count();
             self.target().retract_copies(counted - copied);
             self.migration.mark_done(chunk);
         }
@@ -95,7 +101,7 @@ impl<'g> Moving<'g> {
 
     /// Makes one slot's word final. Returns it, and whether this call has claimed a slot of the
     /// next array, which the caller has counted.
-    fn move_slot(&self, guard: &'g Guard<'_>, index: usize) -> (Word, bool) {
+    fn move_slot(&self, table: &Table, guard: &'g Guard<'_>, index: usize) -> (Word, bool) {
         let slot = self.array.slot(index);
         let mut copied = false;
         // Each retry follows another thread's success on this word, which has few steps to go.
@@ -103,6 +109,12 @@ impl<'g> Moving<'g> {
             let mut word = slot.load();
             if word.is_final() || word.is_empty() && planted::is(Planted::EmptyNotFrozen) {
                 return (word, copied);
+            }
+            // SAFETY: loaded under the pin 'g.
+            let record = unsafe { word.record::<'g>() };
+            if record.is_some_and(RecordRef::is_intent) && !planted::is(Planted::IntentFrozen) {
+                table.clear(self.array, index, word, guard);
+                continue;
             }
             if !word.is_frozen() {
                 match slot.freeze(word) {
@@ -113,8 +125,7 @@ impl<'g> Moving<'g> {
                     return (word, copied);
                 }
             }
-            // SAFETY: loaded under the pin 'g.
-            let Some(record) = (unsafe { word.record::<'g>() }) else {
+            let Some(record) = record else {
                 continue;
             };
             // SAFETY: as above.

@@ -38,17 +38,21 @@
 #![allow(unsafe_code)]
 
 mod array;
+mod commit;
 mod journal;
 mod migrate;
 mod scan;
 mod slot;
+mod transaction;
 mod write;
 
-pub use journal::{Journal, Silent, Tag, Written};
+pub use journal::{BlockJournal, Journal, Part, Silent, Tag, Written};
 pub use scan::{GRAIN_BITS, Which};
+pub use transaction::{Committed, Identity, Transaction};
 pub use write::Decision;
 
 use crate::record::{Header, Key, RecordRef};
+use crate::sync::Arc;
 use crate::sync::atomic::{AtomicPtr, Ordering};
 use crate::sync::epoch::{Collector, Guard};
 use crate::sync::plain;
@@ -57,6 +61,7 @@ use crate::sync::stripe::Striped;
 use array::{Array, LINE, Probe};
 use migrate::Moving;
 use slot::tag_of;
+use write::Place;
 use std::ptr::null_mut;
 
 /// Shape of a table.
@@ -90,6 +95,8 @@ pub struct Table {
     migrating: plain::AtomicUsize,
     /// Migrations completed.
     migrated: plain::AtomicU64,
+    /// Where commits over several keys are told, if anywhere.
+    journal: Option<Arc<dyn BlockJournal>>,
     /// Freed after everything else: no guard outlives the table's user.
     _collector: Collector,
     /// Model checkers only: a freed table is poisoned and kept, so that touching it is caught.
@@ -100,11 +107,16 @@ pub struct Table {
 impl Table {
     /// An empty table whose records are retired to `collector`.
     pub fn new(options: TableOptions, collector: Collector) -> Self {
-        Self::numbered(0, options, collector)
+        Self::numbered(0, options, collector, None)
     }
 
-    /// An empty table with a number.
-    pub fn numbered(number: u64, options: TableOptions, collector: Collector) -> Self {
+    /// An empty table with a number, whose commits over several keys are told to `journal`.
+    pub fn numbered(
+        number: u64,
+        options: TableOptions,
+        collector: Collector,
+        journal: Option<Arc<dyn BlockJournal>>,
+    ) -> Self {
         assert!(options.segment_bits <= 20);
         let segments = 0..1usize << options.segment_bits;
         Self {
@@ -115,6 +127,7 @@ impl Table {
             expiring: Box::default(),
             migrating: plain::AtomicUsize::new(0),
             migrated: plain::AtomicU64::new(0),
+            journal,
             _collector: collector,
             #[cfg(any(loom, shuttle))]
             freed: crate::sync::AtomicBool::new(false),
@@ -129,6 +142,10 @@ impl Table {
         self.free_arrays();
         crate::sync::graveyard::born();
         crate::sync::graveyard::bury(move || drop(self));
+    }
+
+    fn journal(&self) -> Option<&dyn BlockJournal> {
+        self.journal.as_deref()
     }
 
     /// The number that it was made with.
@@ -242,7 +259,10 @@ impl Table {
             match unsafe { array.probe(key, local) } {
                 Probe::Found { word, record, .. } => {
                     // SAFETY: the word was loaded under the pin.
-                    return unsafe { word.is_live() }.then_some(record);
+                    return match unsafe { word.is_live() } {
+                        true => Some(record),
+                        false => record.intent().and_then(commit::record_now),
+                    };
                 }
                 Probe::End { .. } => return None,
                 Probe::Onward => {
@@ -285,7 +305,7 @@ impl Table {
 
     /// One step of a migration; true when it is complete.
     fn step<'g>(&self, root: &AtomicPtr<Array>, moving: &Moving<'g>, guard: &'g Guard<'_>) -> bool {
-        let complete = moving.help(root, guard);
+        let complete = moving.help(self, root, guard);
         if complete.promoted {
             self.migrating.fetch_sub(1, plain::Ordering::Relaxed);
             self.migrated.fetch_add(1, plain::Ordering::Relaxed);
@@ -333,6 +353,8 @@ fn free_records(array: &Array, shift: u32) -> *mut Array {
         if pointer.is_null() {
             continue;
         }
+        // SAFETY: as above; the record is alive.
+        unsafe { commit::release_kept(pointer) };
         // A record that was copied and whose slot is not yet MOVED stands in both arrays: the next
         // one frees it. Nobody can have replaced it there before MOVED.
         // SAFETY: `next` is alive (freed after this array) and the record too.

@@ -11,8 +11,8 @@
 //! MOVED before we came by, and then the key is in the next array from then on. A key that is met
 //! in two arrays is reported once.
 
-use super::Table;
 use super::array::{Array, LINE};
+use super::{Table, commit};
 use super::slot::Word;
 use crate::record::RecordRef;
 use crate::sync::epoch::Guard;
@@ -31,6 +31,9 @@ const AHEAD: usize = 16;
 pub enum Which {
     /// All present keys.
     Present,
+    /// All keys that were present at a ticket, as far as commits over several keys under way are
+    /// concerned: one with a later ticket has not taken place.
+    At(u64),
     /// Present keys with a deadline.
     Expiring,
 }
@@ -183,7 +186,7 @@ impl<'g> Walk<'_, 'g, '_> {
                     break;
                 }
                 at += 1;
-                if self.which == Which::Present || word.has_deadline() {
+                if self.which != Which::Expiring || word.has_deadline() {
                     prefetch_read(word.pointer().cast_const());
                     words[count] = word;
                     count += 1;
@@ -199,8 +202,16 @@ impl<'g> Walk<'_, 'g, '_> {
     fn look(&mut self, word: Word) {
         // SAFETY: loaded from a slot of an array that was reached under the pin 'g.
         let (record, live) = unsafe { (word.record::<'g>(), word.is_live()) };
+        let record = match record.and_then(RecordRef::intent) {
+            None => record.filter(|_| live),
+            Some(intent) => match self.which {
+                Which::At(ticket) if !planted::is(Planted::WalkTakesNew) => {
+                    commit::record_at(intent, ticket)
+                }
+                _ => commit::record_now(intent),
+            },
+        };
         if let Some(record) = record
-            && live
             && (self.from..=self.last).contains(&record.hash())
         {
             self.out.push(record);

@@ -59,6 +59,16 @@ impl Word {
     /// Never claimed.
     pub(super) const EMPTY: Self = Self(null_mut());
 
+    /// The word that an intent has kept.
+    pub(super) fn kept(word: *mut Header) -> Self {
+        Self(word)
+    }
+
+    /// The word, for an intent to keep.
+    pub(super) fn keep(self) -> *mut Header {
+        self.0
+    }
+
     /// The word of a live record.
     #[inline]
     pub(super) fn live(record: *mut Header, tag: u16, has_deadline: bool) -> Self {
@@ -155,13 +165,16 @@ impl Word {
         Some(unsafe { RecordRef::from_raw(pointer) })
     }
 
-    /// Whether the word stands for a present key.
+    /// Whether the word stands for a present key. An intent's does not: what it stands for has to be
+    /// asked of its commit.
     ///
     /// # Safety
     /// As [`Word::record`].
     pub(super) unsafe fn is_live(self) -> bool {
         // SAFETY: the caller's promise.
-        !self.is_dead() && unsafe { self.record() }.is_some_and(|r| r.kind() != Kind::Absent)
+        let record = unsafe { self.record() };
+        !self.is_dead()
+            && record.is_some_and(|record| !matches!(record.kind(), Kind::Absent | Kind::Intent))
     }
 }
 

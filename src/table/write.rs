@@ -40,10 +40,10 @@ pub enum Decision<R> {
 
 /// Where a mutation takes place.
 #[derive(Clone, Copy)]
-struct Place<'g> {
-    array: &'g Array,
+pub(super) struct Place<'g> {
+    pub(super) array: &'g Array,
     /// The array that may still be moving into this one.
-    before: Option<&'g Array>,
+    pub(super) before: Option<&'g Array>,
 }
 
 /// A slot, what it holds, and the tag of its key.
@@ -87,6 +87,10 @@ impl Table {
                 // A migration has begun since: `place` will follow it.
                 Probe::Onward => continue,
                 Probe::Found { word, .. } if word.is_frozen() => continue,
+                Probe::Found { index, word, record } if record.is_intent() => {
+                    self.settle(place.array, index, word, guard);
+                    continue;
+                }
                 Probe::Found { index, word, record } => {
                     // SAFETY: loaded under the pin.
                     let current = unsafe { word.is_live() }.then_some(record);
@@ -112,7 +116,12 @@ impl Table {
     }
 
     /// The array where a key may be changed: the key's chain in every array before it is decided.
-    fn place<'g>(&self, hash: u64, guard: &'g Guard<'_>, helped: &mut bool) -> Place<'g> {
+    pub(super) fn place<'g>(
+        &self,
+        hash: u64,
+        guard: &'g Guard<'_>,
+        helped: &mut bool,
+    ) -> Place<'g> {
         let root = self.segment(hash);
         let mut moving = loop {
             let Some(array) = self.root(hash, guard) else {
@@ -137,7 +146,7 @@ impl Table {
             }
         }
         loop {
-            moving.evacuate(guard, self.local(hash));
+            moving.evacuate(self, guard, self.local(hash));
             // SAFETY: reached under the pin 'g.
             let target = unsafe { moving.migration.target() };
             // SAFETY: as above.
@@ -288,7 +297,7 @@ impl Table {
 
     /// Counts a key's change in having a deadline.
     #[inline]
-    fn count_deadlines(&self, before: bool, after: bool) {
+    pub(super) fn count_deadlines(&self, before: bool, after: bool) {
         if before != after {
             self.expiring.add(if after { 1 } else { -1 });
         }
@@ -296,7 +305,7 @@ impl Table {
 
     /// An array takes no more keys: completes the migration into it, or begins one out of it.
     #[cold]
-    fn make_room<'g>(&self, hash: u64, place: Place<'g>, guard: &'g Guard<'_>) {
+    pub(super) fn make_room<'g>(&self, hash: u64, place: Place<'g>, guard: &'g Guard<'_>) {
         match place.before {
             None => self.begin_migration(place.array),
             Some(before) => {
@@ -308,6 +317,15 @@ impl Table {
                     }
                 }
             }
+        }
+    }
+
+    /// Begins to clean an array if most of it is dead and it is a root that does not migrate yet.
+    pub(super) fn clean(&self, array: &Array, hash: u64, guard: &Guard<'_>) {
+        let is_root = self.root(hash, guard).is_some_and(|root| std::ptr::eq(root, array));
+        // SAFETY: the caller has reached the array under the guard.
+        if is_root && array.is_mostly_dead() && unsafe { array.migration() }.is_none() {
+            self.begin_migration(array);
         }
     }
 

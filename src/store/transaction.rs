@@ -1,0 +1,213 @@
+//! Transactions of a session: several keys, changed or read at one instant.
+//!
+//! Between [`Session::begin`] and [`Session::commit`] all operations of the session on keys go to
+//! the thread's `table::Transaction`, which nobody else sees; so whatever makes up a command
+//! works in a transaction as it does alone. Two things differ: nothing is changed in place, and
+//! the session is not renewed until it is over.
+//!
+//! A key that a transaction finds past its deadline is removed before, by an operation of its own.
+
+use super::{Database, Key, Keyspace, NewValue, Session};
+use crate::record::{OwnedRecord, RecordRef};
+use crate::table::{Committed, Decision};
+
+/// Marks the versions of absences that no change has left behind, so that none is a ticket.
+const NO_TICKET: u64 = 1 << 63;
+
+/// What a key was at a time, to be told from what it is later. Holds nothing of the table, so it
+/// may outlive any pin.
+#[derive(Debug)]
+pub struct Watched {
+    database: usize,
+    /// The number of its table.
+    table: u64,
+    key: Box<[u8]>,
+    was: Was,
+}
+
+/// What it was.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Was {
+    /// The record of this version, with this value if it is a counter.
+    Present { version: u64, number: Option<i64> },
+    /// Nothing, since the absence of this version.
+    Absent { since: u64 },
+}
+
+impl Watched {
+    /// The number of its database.
+    pub fn database(&self) -> usize {
+        self.database
+    }
+
+    /// The key.
+    pub fn key(&self) -> &[u8] {
+        &self.key
+    }
+}
+
+impl Session<'_> {
+    /// Whether a transaction is under way.
+    #[inline]
+    pub fn in_transaction(&self) -> bool {
+        self.transacts
+    }
+
+    /// Begins a transaction: from now on the session sees and makes changes in private.
+    pub fn begin(&mut self) {
+        debug_assert!(!self.transacts);
+        let number = self.unlogged_version();
+        self.local.transaction.borrow_mut().begin(&self.guard, number);
+        self.transacts = true;
+    }
+
+    /// Makes all changes at one instant, if everything that was read is still so. False: nothing
+    /// has happened, and all is to be done again from [`begin`](Session::begin) on, or
+    /// [`abandon`](Session::abandon)ed. After some lost attempts the next one is protected.
+    #[must_use]
+    pub fn commit(&mut self) -> bool {
+        let number = self.unlogged_version();
+        let mut transaction = self.local.transaction.borrow_mut();
+        let committed =
+            transaction.commit(&self.guard, number, |table| self.scribe(table.number()));
+        drop(transaction);
+        self.transacts = false;
+        self.attempts = committed == Committed::Lost;
+        if let Committed::Done(Some(ticket)) = committed {
+            self.note_block(ticket);
+        }
+        !self.attempts
+    }
+
+    /// Forgets a transaction, if there is one, and its attempts.
+    pub fn abandon(&mut self) {
+        if self.transacts || self.attempts {
+            self.local.transaction.borrow_mut().abandon(&self.guard);
+            self.transacts = false;
+            self.attempts = false;
+        }
+    }
+
+    /// In a transaction: whether a watched key is as it was. It then counts as read.
+    pub fn is_unchanged(&self, keyspace: &Keyspace, watched: &Watched) -> bool {
+        debug_assert!(self.transacts);
+        let (database, key) = (keyspace.database(watched.database), keyspace.key(&watched.key));
+        let table = database.obtain(self);
+        if table.number() != watched.table {
+            return false;
+        }
+        let found = database.find_in_transaction(self, key);
+        match (watched.was, found) {
+            (Was::Present { version, number }, Some(record)) => {
+                let now = record.counter().map(|counter| counter.get());
+                record.version() == version && now == number
+            }
+            (Was::Absent { since }, None) => {
+                self.local.transaction.borrow_mut().expect_since(table, key, since)
+            }
+            _ => false,
+        }
+    }
+
+    /// A version that is no ticket, and that nothing else has.
+    fn unlogged_version(&self) -> u64 {
+        self.version() | NO_TICKET
+    }
+
+    /// Notes that a commit was logged as a block.
+    fn note_block(&self, ticket: u64) {
+        self.wrote.set(true);
+        if self.strict {
+            self.expose(ticket + 1);
+        }
+    }
+}
+
+impl Database<'_> {
+    /// What a key is now, to be compared later.
+    pub fn watch(&self, session: &Session<'_>, key: Key<'_>) -> Watched {
+        let table = self.obtain(session);
+        let was = loop {
+            if let Some(record) = self.find(session, key) {
+                let number = record.counter().map(|counter| counter.get());
+                break Was::Present { version: record.version(), number };
+            }
+            // An absence needs a name to be told from another one.
+            if let Some(since) = table.name_absence(key, &session.guard, session.unlogged_version())
+            {
+                break Was::Absent { since };
+            }
+        };
+        Watched { database: self.index(), table: table.number(), key: key.bytes.into(), was }
+    }
+
+    /// The record of a key as the transaction sees it.
+    #[cold]
+    pub(super) fn find_in_transaction<'g>(
+        &self,
+        session: &'g Session<'_>,
+        key: Key<'_>,
+    ) -> Option<RecordRef<'g>> {
+        let table = self.obtain(session);
+        // Each further turn follows the removal of the key by somebody.
+        loop {
+            let mut transaction = session.local.transaction.borrow_mut();
+            let is_over = |record: RecordRef<'_>| session.is_over(record);
+            let record = transaction.find(table, key, &session.guard, is_over);
+            if record.is_none() && transaction.is_last_over() && session.may_expire() {
+                transaction.forget_last();
+                drop(transaction);
+                self.expire(session, key);
+                continue;
+            }
+            session.expose_record(record);
+            return record;
+        }
+    }
+
+    pub(super) fn set_in_transaction(
+        &self,
+        session: &Session<'_>,
+        key: Key<'_>,
+        value: &NewValue<'_>,
+    ) {
+        let record = OwnedRecord::new(&session.birth(key, None), value);
+        let table = self.obtain(session);
+        session.local.transaction.borrow_mut().put_blind(table, key, record);
+    }
+
+    pub(super) fn update_in_transaction<'g, R>(
+        &self,
+        session: &'g Session<'_>,
+        key: Key<'_>,
+        mut decide: impl FnMut(Option<RecordRef<'g>>) -> Decision<R>,
+    ) -> R {
+        let table = self.obtain(session);
+        let current = self.find_in_transaction(session, key);
+        loop {
+            match decide(current) {
+                // An APPEND looks again for one that is ahead of it, a few times.
+                Decision::Again => {}
+                Decision::Keep(result) => {
+                    if let Some(record) = current {
+                        record.touch(session.seconds());
+                    }
+                    return result;
+                }
+                Decision::Put(record, tag, result) => {
+                    let mut transaction = session.local.transaction.borrow_mut();
+                    transaction.put(table, key, record, tag);
+                    return result;
+                }
+                Decision::Remove(version, result) => {
+                    if current.is_some() {
+                        let mut transaction = session.local.transaction.borrow_mut();
+                        transaction.remove(table, key, version);
+                    }
+                    return result;
+                }
+            }
+        }
+    }
+}
+

@@ -1,0 +1,702 @@
+//! Transactions: what a thread reads and writes of several keys in private, to make it true at one
+//! instant.
+//!
+//! Everything read of the tables is noted with its *identity*: the record, and the value of its
+//! counter. Everything written is kept here, and read back from here. At the end
+//! * a transaction that has only read looks at all its keys again: if each is as it was, all were
+//!   so at the moment between the two looks;
+//! * one that has met a single key is an ordinary change of it, if the key is as it was;
+//! * any other becomes a [`Commit`], also of the keys that it only read. (Were those only looked
+//!   at, two transactions could each read what the other writes, and both succeed.)
+//!
+//! A transaction that has lost to others [`PROTECT_AFTER`] times *installs first*: the intents of an
+//! OPEN commit over the keys of its last attempt hold these keys still while it computes. Whoever
+//! wants to change one of them waits a little, longer each time, before it aborts the commit.
+//!
+//! A counter that is read is seen through a private copy, since additions in place go on. That it
+//! is unchanged is known by its value, for in one record it goes one way (`record::falls`).
+//!
+//! # Contract
+//! From [`begin`](Transaction::begin) to [`commit`](Transaction::commit) the thread stays pinned by
+//! one guard, under which all tables that are named were reached. Records that were found through
+//! the transaction are not used after its end. The store's session sees to both.
+
+use super::array::Probe;
+use super::commit::{Commit, Effect, Entry, Expected, Status, record_now};
+use super::journal::{Journal, Tag};
+use super::slot::{Word, tag_of};
+use super::{Decision, Table};
+use crate::record::{Birth, Header, Key, OwnedRecord, RecordRef};
+use crate::sync::Arc;
+use crate::sync::epoch::Guard;
+use crate::sync::planted::{self, Planted};
+
+/// Lost attempts after which the next one installs first.
+const PROTECT_AFTER: u32 = 4;
+
+/// Attempts to install first, of which each was aborted, before an attempt without.
+const PROTECT_ATTEMPTS: u32 = 4;
+
+/// Accesses up to which they are looked through one by one.
+const LINEAR_MAX: usize = 8;
+
+/// What a key was found to be. Under one pin it is the same twice only if it was so all the time in
+/// between.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Identity {
+    /// The record or, for an absent key, what says so, told apart by the low bits.
+    address: usize,
+    /// The value of a counter.
+    number: Option<i64>,
+}
+
+/// Low bits of the address of an absence: a dead or absent record, an intent, or an array without
+/// the key.
+const BY_RECORD: usize = 1;
+const BY_INTENT: usize = 2;
+const BY_ARRAY: usize = 3;
+
+/// A look at a key.
+pub(super) struct Look<'g> {
+    pub(super) record: Option<RecordRef<'g>>,
+    identity: Identity,
+    /// The version of the absence, if it has a name.
+    since: Option<u64>,
+}
+
+/// What a transaction has found of a key.
+#[derive(Clone, Copy)]
+enum Seen {
+    /// It has not looked.
+    Unread,
+    /// Nothing, and the version of that absence; whether it must be that very one.
+    Absent { since: Option<u64>, strict: bool },
+    /// A record, with this value if it is a counter.
+    Present { record: *mut Header, number: Option<i64> },
+}
+
+/// What it has done to the key.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Same,
+    Put(Tag),
+    Removed,
+}
+
+/// One key of a transaction.
+struct Access {
+    table: *const Table,
+    hash: u64,
+    seen: Seen,
+    identity: Option<Identity>,
+    /// The record found is past its deadline, and counts as nothing.
+    over: bool,
+    state: State,
+    /// What stands for the key here: the copy of a counter, the record put, or an absence. None for
+    /// another record that was found and stays.
+    own: Option<OwnedRecord>,
+}
+
+/// How a transaction ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[must_use]
+pub enum Committed {
+    /// It has taken place, with this ticket if it was logged as a block.
+    Done(Option<u64>),
+    /// Others came first; nothing has happened.
+    Lost,
+}
+
+/// A key that an attempt has met.
+struct Wanted {
+    table: *const Table,
+    hash: u64,
+    key: Box<[u8]>,
+}
+
+/// What one thread does to several keys in private. Used again and again.
+#[derive(Default)]
+pub struct Transaction {
+    accesses: Vec<Access>,
+    /// Places in `accesses` plus one, by hash; empty while there are few.
+    index: Vec<u32>,
+    /// Records that were put and replaced again, which may still be looked at.
+    shadows: Vec<OwnedRecord>,
+    /// The commit that was installed first.
+    open: Option<Arc<Commit>>,
+    /// Attempts lost so far.
+    lost: u32,
+    /// The keys of the last attempt, once the next one is to be protected.
+    wanted: Vec<Wanted>,
+}
+
+impl Table {
+    /// A key as it is now; see [`Identity`].
+    pub(super) fn look<'g>(&self, key: Key<'_>, guard: &'g Guard<'_>) -> Look<'g> {
+        let nothing = |address, since| Look {
+            record: None,
+            identity: Identity { address, number: None },
+            since,
+        };
+        let Some(mut array) = self.root(key.hash, guard) else {
+            return nothing(BY_ARRAY, None);
+        };
+        loop {
+            // SAFETY: the array was reached under the pin 'g.
+            let (word, record) = match unsafe { array.probe(key, self.local(key.hash)) } {
+                Probe::Found { word, record, .. } => (word, record),
+                Probe::End { .. } => {
+                    return nothing(std::ptr::from_ref(array).addr() | BY_ARRAY, None);
+                }
+                Probe::Onward => {
+                    // SAFETY: as above, and the target is reached under the same pin.
+                    match unsafe { array.migration() } {
+                        Some(migration) => array = unsafe { migration.target() },
+                        None => return nothing(BY_ARRAY, None),
+                    }
+                    continue;
+                }
+            };
+            let address = record.as_ptr().addr();
+            // SAFETY: the word was loaded under the pin.
+            let found = match record.intent() {
+                _ if unsafe { word.is_live() } => record,
+                None => return nothing(address | BY_RECORD, Some(record.version())),
+                Some(intent) => match record_now(intent) {
+                    Some(record) => record,
+                    None => return nothing(address | BY_INTENT, None),
+                },
+            };
+            let number = found.counter().map(|counter| counter.get());
+            let identity = Identity { address: found.as_ptr().addr(), number };
+            return Look { record: Some(found), identity, since: None };
+        }
+    }
+}
+
+impl Table {
+    /// The version by which the absence of a key can be told from a later one, which is given
+    /// `version` if it has none; `None` if the key is present.
+    pub fn name_absence(&self, key: Key<'_>, guard: &Guard<'_>, version: u64) -> Option<u64> {
+        let mut helped = false;
+        // Each turn follows a step of another thread, or of a migration.
+        loop {
+            let place = self.place(key.hash, guard, &mut helped);
+            // SAFETY: the array was reached under the guard.
+            let index = match unsafe { place.array.probe(key, self.local(key.hash)) } {
+                Probe::Onward => continue,
+                Probe::Found { word, .. } if word.is_frozen() => continue,
+                Probe::Found { index, word, record } if record.is_intent() => {
+                    self.settle(place.array, index, word, guard);
+                    continue;
+                }
+                Probe::Found { word, record, .. } => {
+                    // SAFETY: loaded under the guard.
+                    return (!unsafe { word.is_live() }).then(|| record.version());
+                }
+                Probe::End { index } => index,
+            };
+            if !place.array.admit(place.before) {
+                self.make_room(key.hash, place, guard);
+                continue;
+            }
+            let pointer = absence(key, version).into_raw();
+            let word = Word::live(pointer, tag_of(key.hash), false);
+            if place.array.slot(index).publish(Word::EMPTY, word).is_ok() {
+                place.array.count_dead();
+                return Some(version);
+            }
+            place.array.retract();
+            // SAFETY: not published: still ours alone.
+            drop(unsafe { OwnedRecord::from_raw(pointer) });
+        }
+    }
+}
+
+impl Access {
+    fn table(&self) -> &Table {
+        // SAFETY: reached under the pin of the transaction.
+        unsafe { &*self.table }
+    }
+
+    /// What others see, or an absence.
+    fn found(&self) -> Option<RecordRef<'_>> {
+        match self.seen {
+            // SAFETY: found under the pin of the transaction.
+            Seen::Present { record, .. } => Some(unsafe { RecordRef::from_raw(record) }),
+            _ => None,
+        }
+    }
+
+    fn key(&self) -> Key<'_> {
+        let record = self.own.as_ref().map(OwnedRecord::as_ref).or_else(|| self.found());
+        let bytes = record.map_or(&b""[..], RecordRef::key);
+        Key { bytes, hash: self.hash }
+    }
+
+    /// The record of the key for the transaction.
+    fn current(&self) -> Option<RecordRef<'_>> {
+        match self.state {
+            State::Removed => None,
+            State::Put(_) => self.own.as_ref().map(OwnedRecord::as_ref),
+            State::Same if self.over => None,
+            State::Same => {
+                let found = self.found()?;
+                Some(self.own.as_ref().map_or(found, OwnedRecord::as_ref))
+            }
+        }
+    }
+
+    fn is_change(&self) -> bool {
+        match self.state {
+            State::Same => false,
+            State::Put(_) => true,
+            State::Removed => !matches!(self.seen, Seen::Absent { .. }),
+        }
+    }
+
+    fn expected(&self) -> Expected {
+        match self.seen {
+            Seen::Unread => Expected::Any,
+            Seen::Absent { since: Some(since), strict: true } => Expected::AbsentSince(since),
+            Seen::Absent { .. } => Expected::Absent,
+            Seen::Present { number, .. } => Expected::Present {
+                version: self.found().map_or(0, RecordRef::version),
+                number,
+            },
+        }
+    }
+
+    /// The record that is to stand in the slot, and what that does to the key.
+    fn outcome(&mut self, number: u64) -> (OwnedRecord, Effect) {
+        let effect = match self.state {
+            State::Put(tag) => Effect::Put(tag),
+            State::Removed if self.is_change() => Effect::Removed,
+            _ => Effect::Kept,
+        };
+        match (effect, self.seen) {
+            (Effect::Kept, Seen::Present { number, .. }) => {
+                let twin = self.found().map(|found| match number {
+                    Some(number) => OwnedRecord::counter_twin(found, number),
+                    None => OwnedRecord::twin(found),
+                });
+                (twin.unwrap_or_else(|| absence(self.key(), 0)), effect)
+            }
+            (Effect::Kept, Seen::Absent { since, .. }) => {
+                (absence(self.key(), since.unwrap_or(number)), effect)
+            }
+            _ => match self.own.take() {
+                Some(own) => (own, effect),
+                None => (absence(self.key(), number), effect),
+            },
+        }
+    }
+}
+
+fn absence(key: Key<'_>, version: u64) -> OwnedRecord {
+    OwnedRecord::absent(&Birth::of(key, version))
+}
+
+/// What of a record is new after two changes, one upon the other.
+fn merged(first: Tag, second: Tag) -> Tag {
+    match (first, second) {
+        (Tag::Added(one), Tag::Added(two)) => one.checked_add(two).map_or(Tag::Whole, Tag::Added),
+        (Tag::Tail(one), Tag::Tail(two)) => Tag::Tail(one + two),
+        (Tag::Deadline, Tag::Deadline) => Tag::Deadline,
+        _ => Tag::Whole,
+    }
+}
+
+impl Transaction {
+    /// Begins, or begins again. `number` is one that nothing else has.
+    pub fn begin(&mut self, guard: &Guard<'_>, number: u64) {
+        debug_assert!(self.accesses.is_empty() && self.open.is_none());
+        if self.lost < PROTECT_AFTER || self.wanted.is_empty() {
+            return;
+        }
+        for attempt in 0..PROTECT_ATTEMPTS {
+            let entries = self.wanted.iter().map(|wanted| {
+                let key = Key { bytes: &wanted.key, hash: wanted.hash };
+                // SAFETY: reached under the pin of the transaction, which lasts.
+                let table = unsafe { &*wanted.table };
+                Entry::new(table, Expected::Any, absence(key, number), Effect::Kept)
+            });
+            let aborted = self.lost - PROTECT_AFTER + attempt;
+            let commit = Commit::open(entries.collect(), number, aborted);
+            if commit.install_all(guard) {
+                self.open = Some(commit);
+                return;
+            }
+            commit.finish_all(guard);
+        }
+    }
+
+    /// How many attempts were lost, in a row up to now.
+    pub fn lost(&self) -> u32 {
+        self.lost
+    }
+
+    fn position(&self, table: &Table, key: Key<'_>) -> Option<usize> {
+        let is = |access: &Access| {
+            access.hash == key.hash
+                && std::ptr::eq(access.table, table)
+                && access.key().bytes == key.bytes
+        };
+        if self.index.is_empty() {
+            return self.accesses.iter().position(is);
+        }
+        let mask = self.index.len() - 1;
+        let mut at = key.hash as usize & mask;
+        // Ends: at most half of the index is taken.
+        while self.index[at] != 0 {
+            let position = self.index[at] as usize - 1;
+            if is(&self.accesses[position]) {
+                return Some(position);
+            }
+            at = (at + 1) & mask;
+        }
+        None
+    }
+
+    fn push(&mut self, access: Access) -> usize {
+        self.accesses.push(access);
+        let count = self.accesses.len();
+        if count > LINEAR_MAX && count * 2 > self.index.len() {
+            self.index.clear();
+            self.index.resize((count * 4).next_power_of_two(), 0);
+            (0..count).for_each(|position| self.enter(position));
+        } else if !self.index.is_empty() {
+            self.enter(count - 1);
+        }
+        count - 1
+    }
+
+    fn enter(&mut self, position: usize) {
+        let mask = self.index.len() - 1;
+        let mut at = self.accesses[position].hash as usize & mask;
+        while self.index[at] != 0 {
+            at = (at + 1) & mask;
+        }
+        self.index[at] = position as u32 + 1;
+    }
+
+    /// The record of a key as the transaction sees it. `is_over` says whether a record that it
+    /// meets for the first time is past its deadline: it then counts as nothing.
+    pub fn find<'g>(
+        &mut self,
+        table: &'g Table,
+        key: Key<'_>,
+        guard: &'g Guard<'_>,
+        is_over: impl FnOnce(RecordRef<'_>) -> bool,
+    ) -> Option<RecordRef<'g>> {
+        let position = self.read(table, key, guard, is_over);
+        let current = self.accesses[position].current()?;
+        // SAFETY: a record of the table, found under the pin 'g, or one of the transaction, which
+        // keeps it until its end.
+        Some(unsafe { RecordRef::from_raw(current.as_ptr()) })
+    }
+
+    /// The place of a key's access, which is made if there is none.
+    fn read(
+        &mut self,
+        table: &Table,
+        key: Key<'_>,
+        guard: &Guard<'_>,
+        is_over: impl FnOnce(RecordRef<'_>) -> bool,
+    ) -> usize {
+        if let Some(position) = self.position(table, key) {
+            return position;
+        }
+        let look = table.look(key, guard);
+        let number = look.identity.number;
+        let (seen, own, over) = match look.record {
+            None => {
+                let own = absence(key, look.since.unwrap_or(0));
+                (Seen::Absent { since: look.since, strict: false }, Some(own), false)
+            }
+            Some(record) => {
+                let own = number.map(|number| OwnedRecord::counter_twin(record, number));
+                (Seen::Present { record: record.as_ptr(), number }, own, is_over(record))
+            }
+        };
+        self.push(Access {
+            table,
+            hash: key.hash,
+            seen,
+            identity: Some(look.identity),
+            over,
+            state: State::Same,
+            own,
+        })
+    }
+
+    /// A key that was found past its deadline and was removed meanwhile by other means is to be
+    /// looked at anew. Only for the key that was found last.
+    pub fn forget_last(&mut self) {
+        debug_assert!(self.accesses.last().is_some_and(|access| access.state == State::Same));
+        let Some(mut access) = self.accesses.pop() else { return };
+        self.shadows.extend(access.own.take());
+        let count = self.accesses.len();
+        if !self.index.is_empty() {
+            self.index.fill(0);
+            (0..count).for_each(|position| self.enter(position));
+        }
+    }
+
+    /// Whether the key that [`find`](Transaction::find) has met last is past its deadline.
+    pub fn is_last_over(&self) -> bool {
+        self.accesses.last().is_some_and(|access| access.over && access.state == State::Same)
+    }
+
+    /// Puts a record, of which `tag` is new, compared with what [`find`](Transaction::find) says.
+    pub fn put(&mut self, table: &Table, key: Key<'_>, record: OwnedRecord, tag: Tag) {
+        let Some(position) = self.position(table, key) else {
+            return self.put_blind(table, key, record);
+        };
+        let access = &mut self.accesses[position];
+        let tag = match access.state {
+            State::Same if access.over => Tag::Whole,
+            State::Same => tag,
+            State::Put(before) => merged(before, tag),
+            State::Removed => Tag::Whole,
+        };
+        access.state = State::Put(tag);
+        self.shadows.extend(access.own.replace(record));
+    }
+
+    /// Puts a record, whatever was there.
+    pub fn put_blind(&mut self, table: &Table, key: Key<'_>, record: OwnedRecord) {
+        if self.position(table, key).is_some() {
+            return self.put(table, key, record, Tag::Whole);
+        }
+        self.push(Access {
+            table,
+            hash: key.hash,
+            seen: Seen::Unread,
+            identity: None,
+            over: false,
+            state: State::Put(Tag::Whole),
+            own: Some(record),
+        });
+    }
+
+    /// Makes a key absent that [`find`](Transaction::find) has met. The version is that of the
+    /// absence, if nothing else gives it one.
+    pub fn remove(&mut self, table: &Table, key: Key<'_>, version: u64) {
+        if let Some(position) = self.position(table, key) {
+            let access = &mut self.accesses[position];
+            access.state = State::Removed;
+            self.shadows.extend(access.own.replace(absence(key, version)));
+        }
+    }
+
+    /// From now on a key that was found absent must be so since the absence of this version. False
+    /// if it is not.
+    pub fn expect_since(&mut self, table: &Table, key: Key<'_>, version: u64) -> bool {
+        let Some(position) = self.position(table, key) else { return false };
+        match &mut self.accesses[position].seen {
+            Seen::Absent { since, strict } => {
+                *strict = true;
+                *since == Some(version)
+            }
+            _ => false,
+        }
+    }
+
+    /// Makes everything true at one instant. `journal` gives the journal of a table, for a change
+    /// of a single key.
+    pub fn commit<J: Journal>(
+        &mut self,
+        guard: &Guard<'_>,
+        number: u64,
+        journal: impl FnOnce(&Table) -> Option<J>,
+    ) -> Committed {
+        let changes = self.accesses.iter().any(Access::is_change);
+        let keys = if self.lost + 1 >= PROTECT_AFTER { self.keys() } else { vec![] };
+        let committed = match (self.open.take(), changes) {
+            (Some(open), _) => self.commit_open(&open, changes, guard, number),
+            (None, false) => self.compare(guard),
+            (None, true) if self.is_single() => self.commit_single(guard, number, journal),
+            (None, true) => self.commit_all(guard, number),
+        };
+        self.lost = if committed == Committed::Lost { self.lost + 1 } else { 0 };
+        self.wanted = if self.lost >= PROTECT_AFTER { keys } else { vec![] };
+        self.clear();
+        committed
+    }
+
+    /// The keys met, for the next attempt.
+    fn keys(&self) -> Vec<Wanted> {
+        let wanted = |access: &Access| Wanted {
+            table: access.table,
+            hash: access.hash,
+            key: access.key().bytes.into(),
+        };
+        self.accesses.iter().map(wanted).collect()
+    }
+
+    /// Whether there is one key, and what is expected of it can be seen by its record.
+    fn is_single(&self) -> bool {
+        match &self.accesses[..] {
+            [access] => !matches!(access.expected(), Expected::AbsentSince(_)),
+            _ => false,
+        }
+    }
+
+    /// Forgets the attempt, and those before it.
+    pub fn abandon(&mut self, guard: &Guard<'_>) {
+        if let Some(open) = self.open.take() {
+            let _ = open.fail();
+            open.finish_all(guard);
+        }
+        self.lost = 0;
+        self.wanted.clear();
+        self.clear();
+    }
+
+    fn clear(&mut self) {
+        self.accesses.clear();
+        self.index.clear();
+        self.shadows.clear();
+    }
+
+    /// Nothing was changed: looks whether all is as it was found.
+    fn compare(&self, guard: &Guard<'_>) -> Committed {
+        // A single key was so when it was found.
+        let same = self.accesses.len() <= 1
+            || self.accesses.iter().all(|access| {
+                let now = access.table().look(access.key(), guard).identity;
+                access.identity == Some(now)
+            });
+        if same { Committed::Done(None) } else { Committed::Lost }
+    }
+
+    /// Changes the only key, if it is as it was found.
+    fn commit_single<J: Journal>(
+        &mut self,
+        guard: &Guard<'_>,
+        number: u64,
+        journal: impl FnOnce(&Table) -> Option<J>,
+    ) -> Committed {
+        let access = &mut self.accesses[0];
+        let (table, expected) = (access.table, access.expected());
+        // SAFETY: as for `Access::table`.
+        let table = unsafe { &*table };
+        let bytes = access.key().bytes.to_vec();
+        let key = Key { bytes: &bytes, hash: access.hash };
+        let mut outcome = Some(access.outcome(number));
+        let journal = journal(table);
+        let done = table.update_told(key, guard, journal.as_ref(), |current| {
+            if !is_met(expected, current) {
+                return Decision::Keep(false);
+            }
+            match outcome.take() {
+                Some((record, Effect::Put(tag))) => Decision::Put(record, tag, true),
+                Some((_, Effect::Removed)) => Decision::Remove(number, true),
+                // Another change came between the look and the exchange.
+                _ => Decision::Keep(false),
+            }
+        });
+        if done { Committed::Done(None) } else { Committed::Lost }
+    }
+
+    fn commit_all(&mut self, guard: &Guard<'_>, number: u64) -> Committed {
+        if planted::is(Planted::ReadsNotInstalled) && self.compare_read(guard) == Committed::Lost {
+            return Committed::Lost;
+        }
+        let mut entries = Vec::with_capacity(self.accesses.len());
+        for access in &mut self.accesses {
+            if planted::is(Planted::ReadsNotInstalled) && !access.is_change() {
+                continue;
+            }
+            let expected = access.expected();
+            let (record, effect) = access.outcome(number);
+            // SAFETY: as for `Access::table`; borrowed anew, since the access is borrowed.
+            let table = unsafe { &*access.table };
+            entries.push(Entry::new(table, expected, record, effect));
+        }
+        let commit = Commit::ready(entries, number);
+        commit.carry_out_own(guard);
+        end(&commit)
+    }
+
+    /// For a planted fault: what was only read is compared and not installed.
+    fn compare_read(&self, guard: &Guard<'_>) -> Committed {
+        let same = self.accesses.iter().filter(|access| !access.is_change()).all(|access| {
+            access.identity == Some(access.table().look(access.key(), guard).identity)
+        });
+        if same { Committed::Done(None) } else { Committed::Lost }
+    }
+
+    /// The keys were held still: says what becomes of them.
+    fn commit_open(
+        &mut self,
+        open: &Arc<Commit>,
+        changes: bool,
+        guard: &Guard<'_>,
+        number: u64,
+    ) -> Committed {
+        if !self.is_within(open) {
+            let _ = open.fail();
+            open.finish_all(guard);
+            return Committed::Lost;
+        }
+        if !changes {
+            // If it was not aborted, all that was read stood still until this moment.
+            let held = open.fail();
+            open.finish_all(guard);
+            return if held { Committed::Done(None) } else { Committed::Lost };
+        }
+        for (index, entry) in open.entries().iter().enumerate() {
+            let (record, effect) = match self.access_of(entry) {
+                Some(access) => access.outcome(number),
+                None => (entry.twin_of_now(number, guard), Effect::Kept),
+            };
+            open.set_outcome(index, record, effect);
+        }
+        if open.make_ready() {
+            open.carry_out_own(guard);
+        } else {
+            open.finish_all(guard);
+        }
+        end(open)
+    }
+
+    /// The access to the key of a commit's entry.
+    fn access_of(&mut self, entry: &Entry) -> Option<&mut Access> {
+        let (_, hash, key) = entry.order();
+        let position = self.position(entry.table(), Key { bytes: key, hash })?;
+        self.accesses.get_mut(position)
+    }
+
+    /// Whether a commit has all keys of the transaction.
+    fn is_within(&self, open: &Commit) -> bool {
+        self.accesses.iter().all(|access| {
+            let order = (access.table().number(), access.hash, access.key().bytes);
+            open.entries().binary_search_by(|entry| entry.order().cmp(&order)).is_ok()
+        })
+    }
+}
+
+fn end(commit: &Commit) -> Committed {
+    match commit.status() {
+        Status::Committed(0) => Committed::Done(None),
+        Status::Committed(ticket) => Committed::Done(Some(ticket)),
+        _ => Committed::Lost,
+    }
+}
+
+/// Whether a key is as expected, now that it is to be changed. A counter is stopped for it.
+fn is_met(expected: Expected, current: Option<RecordRef<'_>>) -> bool {
+    match (expected, current) {
+        (Expected::Any, _) => true,
+        (Expected::Absent, current) => current.is_none(),
+        // A watched absence is of a record that is not at hand here.
+        (Expected::AbsentSince(_), _) => false,
+        (Expected::Present { .. }, None) => false,
+        (Expected::Present { version, number }, Some(record)) => {
+            record.version() == version
+                && (number.is_none() || record.counter().map(|counter| counter.freeze()) == number)
+        }
+    }
+}
