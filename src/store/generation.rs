@@ -9,10 +9,10 @@
 #![allow(unsafe_code)]
 
 use super::Session;
+use crate::sync::Arc;
 use crate::sync::atomic::{AtomicPtr, Ordering};
 use crate::sync::epoch::{Collector, Guard};
 use crate::sync::planted::{self, Planted};
-use crate::sync::Arc;
 use crate::table::{BlockJournal, Table, TableOptions};
 use std::ptr::null_mut;
 

@@ -38,9 +38,9 @@ use crate::ring::{Consumer, Ring};
 use crate::sync::epoch::{Collector, Guard, Participant, limbo_bytes};
 use crate::sync::plain::{AtomicU64, Ordering};
 use crate::sync::{Arc, OnceLock};
+use crate::table::Transaction;
 use generation::Generations;
 use hash::KeyHasher;
-use crate::table::Transaction;
 use std::cell::{Cell, RefCell};
 
 /// What a keyspace is made of.

@@ -210,4 +210,3 @@ impl Database<'_> {
         }
     }
 }
-

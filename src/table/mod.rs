@@ -37,9 +37,11 @@
 //! The table trusts that hashes are unpredictable; the store keys them per process.
 #![allow(unsafe_code)]
 
+mod access;
 mod array;
 mod commit;
 mod journal;
+mod look;
 mod migrate;
 mod scan;
 mod slot;
@@ -48,7 +50,7 @@ mod write;
 
 pub use journal::{BlockJournal, Journal, Part, Silent, Tag, Written};
 pub use scan::{GRAIN_BITS, Which};
-pub use transaction::{Committed, Identity, Transaction};
+pub use transaction::{Committed, Transaction};
 pub use write::Decision;
 
 use crate::record::{Header, Key, RecordRef};
@@ -61,8 +63,8 @@ use crate::sync::stripe::Striped;
 use array::{Array, LINE, Probe};
 use migrate::Moving;
 use slot::tag_of;
-use write::Place;
 use std::ptr::null_mut;
+use write::Place;
 
 /// Shape of a table.
 #[derive(Clone, Copy, Debug)]

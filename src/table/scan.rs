@@ -12,8 +12,8 @@
 //! in two arrays is reported once.
 
 use super::array::{Array, LINE};
-use super::{Table, commit};
 use super::slot::Word;
+use super::{Table, commit};
 use crate::record::RecordRef;
 use crate::sync::epoch::Guard;
 use crate::sync::planted::{self, Planted};

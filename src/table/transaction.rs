@@ -21,12 +21,11 @@
 //! one guard, under which all tables that are named were reached. Records that were found through
 //! the transaction are not used after its end. The store's session sees to both.
 
-use super::array::Probe;
-use super::commit::{Commit, Effect, Entry, Expected, Status, record_now};
+use super::access::{Access, Seen, State, absence, is_met};
+use super::commit::{Commit, Effect, Entry, Expected, Status};
 use super::journal::{Journal, Tag};
-use super::slot::{Word, tag_of};
 use super::{Decision, Table};
-use crate::record::{Birth, Header, Key, OwnedRecord, RecordRef};
+use crate::record::{Key, OwnedRecord, RecordRef};
 use crate::sync::Arc;
 use crate::sync::epoch::Guard;
 use crate::sync::planted::{self, Planted};
@@ -39,63 +38,6 @@ const PROTECT_ATTEMPTS: u32 = 4;
 
 /// Accesses up to which they are looked through one by one.
 const LINEAR_MAX: usize = 8;
-
-/// What a key was found to be. Under one pin it is the same twice only if it was so all the time in
-/// between.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Identity {
-    /// The record or, for an absent key, what says so, told apart by the low bits.
-    address: usize,
-    /// The value of a counter.
-    number: Option<i64>,
-}
-
-/// Low bits of the address of an absence: a dead or absent record, an intent, or an array without
-/// the key.
-const BY_RECORD: usize = 1;
-const BY_INTENT: usize = 2;
-const BY_ARRAY: usize = 3;
-
-/// A look at a key.
-pub(super) struct Look<'g> {
-    pub(super) record: Option<RecordRef<'g>>,
-    identity: Identity,
-    /// The version of the absence, if it has a name.
-    since: Option<u64>,
-}
-
-/// What a transaction has found of a key.
-#[derive(Clone, Copy)]
-enum Seen {
-    /// It has not looked.
-    Unread,
-    /// Nothing, and the version of that absence; whether it must be that very one.
-    Absent { since: Option<u64>, strict: bool },
-    /// A record, with this value if it is a counter.
-    Present { record: *mut Header, number: Option<i64> },
-}
-
-/// What it has done to the key.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum State {
-    Same,
-    Put(Tag),
-    Removed,
-}
-
-/// One key of a transaction.
-struct Access {
-    table: *const Table,
-    hash: u64,
-    seen: Seen,
-    identity: Option<Identity>,
-    /// The record found is past its deadline, and counts as nothing.
-    over: bool,
-    state: State,
-    /// What stands for the key here: the copy of a counter, the record put, or an absence. None for
-    /// another record that was found and stays.
-    own: Option<OwnedRecord>,
-}
 
 /// How a transaction ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -128,173 +70,6 @@ pub struct Transaction {
     lost: u32,
     /// The keys of the last attempt, once the next one is to be protected.
     wanted: Vec<Wanted>,
-}
-
-impl Table {
-    /// A key as it is now; see [`Identity`].
-    pub(super) fn look<'g>(&self, key: Key<'_>, guard: &'g Guard<'_>) -> Look<'g> {
-        let nothing = |address, since| Look {
-            record: None,
-            identity: Identity { address, number: None },
-            since,
-        };
-        let Some(mut array) = self.root(key.hash, guard) else {
-            return nothing(BY_ARRAY, None);
-        };
-        loop {
-            // SAFETY: the array was reached under the pin 'g.
-            let (word, record) = match unsafe { array.probe(key, self.local(key.hash)) } {
-                Probe::Found { word, record, .. } => (word, record),
-                Probe::End { .. } => {
-                    return nothing(std::ptr::from_ref(array).addr() | BY_ARRAY, None);
-                }
-                Probe::Onward => {
-                    // SAFETY: as above, and the target is reached under the same pin.
-                    match unsafe { array.migration() } {
-                        Some(migration) => array = unsafe { migration.target() },
-                        None => return nothing(BY_ARRAY, None),
-                    }
-                    continue;
-                }
-            };
-            let address = record.as_ptr().addr();
-            // SAFETY: the word was loaded under the pin.
-            let found = match record.intent() {
-                _ if unsafe { word.is_live() } => record,
-                None => return nothing(address | BY_RECORD, Some(record.version())),
-                Some(intent) => match record_now(intent) {
-                    Some(record) => record,
-                    None => return nothing(address | BY_INTENT, None),
-                },
-            };
-            let number = found.counter().map(|counter| counter.get());
-            let identity = Identity { address: found.as_ptr().addr(), number };
-            return Look { record: Some(found), identity, since: None };
-        }
-    }
-}
-
-impl Table {
-    /// The version by which the absence of a key can be told from a later one, which is given
-    /// `version` if it has none; `None` if the key is present.
-    pub fn name_absence(&self, key: Key<'_>, guard: &Guard<'_>, version: u64) -> Option<u64> {
-        let mut helped = false;
-        // Each turn follows a step of another thread, or of a migration.
-        loop {
-            let place = self.place(key.hash, guard, &mut helped);
-            // SAFETY: the array was reached under the guard.
-            let index = match unsafe { place.array.probe(key, self.local(key.hash)) } {
-                Probe::Onward => continue,
-                Probe::Found { word, .. } if word.is_frozen() => continue,
-                Probe::Found { index, word, record } if record.is_intent() => {
-                    self.settle(place.array, index, word, guard);
-                    continue;
-                }
-                Probe::Found { word, record, .. } => {
-                    // SAFETY: loaded under the guard.
-                    return (!unsafe { word.is_live() }).then(|| record.version());
-                }
-                Probe::End { index } => index,
-            };
-            if !place.array.admit(place.before) {
-                self.make_room(key.hash, place, guard);
-                continue;
-            }
-            let pointer = absence(key, version).into_raw();
-            let word = Word::live(pointer, tag_of(key.hash), false);
-            if place.array.slot(index).publish(Word::EMPTY, word).is_ok() {
-                place.array.count_dead();
-                return Some(version);
-            }
-            place.array.retract();
-            // SAFETY: not published: still ours alone.
-            drop(unsafe { OwnedRecord::from_raw(pointer) });
-        }
-    }
-}
-
-impl Access {
-    fn table(&self) -> &Table {
-        // SAFETY: reached under the pin of the transaction.
-        unsafe { &*self.table }
-    }
-
-    /// What others see, or an absence.
-    fn found(&self) -> Option<RecordRef<'_>> {
-        match self.seen {
-            // SAFETY: found under the pin of the transaction.
-            Seen::Present { record, .. } => Some(unsafe { RecordRef::from_raw(record) }),
-            _ => None,
-        }
-    }
-
-    fn key(&self) -> Key<'_> {
-        let record = self.own.as_ref().map(OwnedRecord::as_ref).or_else(|| self.found());
-        let bytes = record.map_or(&b""[..], RecordRef::key);
-        Key { bytes, hash: self.hash }
-    }
-
-    /// The record of the key for the transaction.
-    fn current(&self) -> Option<RecordRef<'_>> {
-        match self.state {
-            State::Removed => None,
-            State::Put(_) => self.own.as_ref().map(OwnedRecord::as_ref),
-            State::Same if self.over => None,
-            State::Same => {
-                let found = self.found()?;
-                Some(self.own.as_ref().map_or(found, OwnedRecord::as_ref))
-            }
-        }
-    }
-
-    fn is_change(&self) -> bool {
-        match self.state {
-            State::Same => false,
-            State::Put(_) => true,
-            State::Removed => !matches!(self.seen, Seen::Absent { .. }),
-        }
-    }
-
-    fn expected(&self) -> Expected {
-        match self.seen {
-            Seen::Unread => Expected::Any,
-            Seen::Absent { since: Some(since), strict: true } => Expected::AbsentSince(since),
-            Seen::Absent { .. } => Expected::Absent,
-            Seen::Present { number, .. } => Expected::Present {
-                version: self.found().map_or(0, RecordRef::version),
-                number,
-            },
-        }
-    }
-
-    /// The record that is to stand in the slot, and what that does to the key.
-    fn outcome(&mut self, number: u64) -> (OwnedRecord, Effect) {
-        let effect = match self.state {
-            State::Put(tag) => Effect::Put(tag),
-            State::Removed if self.is_change() => Effect::Removed,
-            _ => Effect::Kept,
-        };
-        match (effect, self.seen) {
-            (Effect::Kept, Seen::Present { number, .. }) => {
-                let twin = self.found().map(|found| match number {
-                    Some(number) => OwnedRecord::counter_twin(found, number),
-                    None => OwnedRecord::twin(found),
-                });
-                (twin.unwrap_or_else(|| absence(self.key(), 0)), effect)
-            }
-            (Effect::Kept, Seen::Absent { since, .. }) => {
-                (absence(self.key(), since.unwrap_or(number)), effect)
-            }
-            _ => match self.own.take() {
-                Some(own) => (own, effect),
-                None => (absence(self.key(), number), effect),
-            },
-        }
-    }
-}
-
-fn absence(key: Key<'_>, version: u64) -> OwnedRecord {
-    OwnedRecord::absent(&Birth::of(key, version))
 }
 
 /// What of a record is new after two changes, one upon the other.
@@ -683,20 +458,5 @@ fn end(commit: &Commit) -> Committed {
         Status::Committed(0) => Committed::Done(None),
         Status::Committed(ticket) => Committed::Done(Some(ticket)),
         _ => Committed::Lost,
-    }
-}
-
-/// Whether a key is as expected, now that it is to be changed. A counter is stopped for it.
-fn is_met(expected: Expected, current: Option<RecordRef<'_>>) -> bool {
-    match (expected, current) {
-        (Expected::Any, _) => true,
-        (Expected::Absent, current) => current.is_none(),
-        // A watched absence is of a record that is not at hand here.
-        (Expected::AbsentSince(_), _) => false,
-        (Expected::Present { .. }, None) => false,
-        (Expected::Present { version, number }, Some(record)) => {
-            record.version() == version
-                && (number.is_none() || record.counter().map(|counter| counter.freeze()) == number)
-        }
     }
 }

@@ -1,0 +1,203 @@
+//! Carrying a commit out: installing its intents and deciding.
+
+use super::super::array::Probe;
+use super::super::journal::BlockJournal;
+use super::super::slot::{Word, tag_of};
+use super::super::{Place, Table};
+use super::spot::Spot;
+use super::{COMMITTED, Commit, Entry, Expected, READY, TICKET_SHIFT};
+use crate::record::{Key, OwnedRecord, RecordRef};
+use crate::ring;
+use crate::sync::epoch::Guard;
+use crate::sync::planted::{self, Planted};
+use crate::sync::{Arc, spin_loop};
+
+impl Commit {
+    /// Waits a little for the decision.
+    pub(super) fn await_decision(&self) -> bool {
+        for _ in 0..self.patience {
+            if self.status().is_decided() {
+                return true;
+            }
+            spin_loop();
+        }
+        self.status().is_decided()
+    }
+
+    /// Installs all intents and leaves the commit undecided. False if it was decided meanwhile.
+    pub(in crate::table) fn install_all(self: &Arc<Self>, guard: &Guard<'_>) -> bool {
+        (0..self.entries.len()).all(|index| self.install(index, guard).is_some())
+    }
+
+    /// [`carry_out`](Commit::carry_out) by the owner, who leaves no intent behind.
+    pub(in crate::table) fn carry_out_own(self: &Arc<Self>, guard: &Guard<'_>) {
+        if !self.carry_out(guard) {
+            self.finish_all(guard);
+        }
+    }
+
+    /// Carries the commit out, or finds it decided; then finishes what it has met of it. True if it
+    /// has met all of it.
+    pub(super) fn carry_out(self: &Arc<Self>, guard: &Guard<'_>) -> bool {
+        let mut spots = Vec::with_capacity(self.entries.len());
+        for index in 0..self.entries.len() {
+            match self.install(index, guard) {
+                Some(spot) => spots.push(spot),
+                None => break,
+            }
+        }
+        let complete = spots.len() == self.entries.len();
+        if complete {
+            self.decide();
+        }
+        for spot in &spots {
+            // Else somebody has finished it: nothing but that changes an intent's word.
+            if spot.array.slot(spot.index).load() == spot.word {
+                spot.finish(guard);
+            }
+        }
+        complete
+    }
+
+    /// All intents stand: takes the ticket and decides, if nobody else does.
+    fn decide(&self) {
+        let journal = self.entries.first().and_then(|entry| entry.table().journal());
+        let mut parts = self.entries.iter().filter_map(Entry::part).peekable();
+        if planted::is(Planted::TicketAfterDecision) {
+            let committed = self.change(READY, COMMITTED | 1 << TICKET_SHIFT);
+            let entry = journal.and_then(|journal| journal.enter_block(&mut parts));
+            entry.into_iter().filter(|_| committed).for_each(ring::Entry::commit);
+            return;
+        }
+        let entry = match parts.peek() {
+            Some(_) => journal.and_then(|journal| journal.enter_block(&mut parts)),
+            None => None,
+        };
+        let ticket = entry.as_ref().map_or(0, ring::Entry::ticket);
+        let committed = self.change(READY, COMMITTED | ticket << TICKET_SHIFT);
+        match entry {
+            Some(entry) if committed => {
+                entry.commit();
+                journal.into_iter().for_each(BlockJournal::wake);
+            }
+            // Void.
+            _ => {}
+        }
+    }
+
+    /// Makes sure that an intent of the commit stands in the slot of key number `index`; `None` if
+    /// the commit is decided.
+    fn install<'g>(self: &Arc<Self>, index: usize, guard: &'g Guard<'_>) -> Option<Spot<'g>> {
+        let entry = &self.entries[index];
+        // SAFETY: held during 'g, as for `Entry::table`.
+        let table: &'g Table = unsafe { &*entry.table };
+        let key = entry.key();
+        let mut helped = false;
+        // Each turn follows a step of another thread, or of a migration.
+        loop {
+            let early = planted::is(Planted::StatusBeforeWord).then(|| self.status());
+            let place = table.place(key.hash, guard, &mut helped);
+            // SAFETY: the array was reached under the pin 'g.
+            let (at, word, record) = match unsafe { place.array.probe(key, table.local(key.hash)) }
+            {
+                Probe::Onward => continue,
+                Probe::Found { word, .. } if word.is_frozen() => continue,
+                Probe::Found { index, word, record } => (index, word, Some(record)),
+                Probe::End { index } => (index, Word::EMPTY, None),
+            };
+            if let Some(intent) = record.and_then(RecordRef::intent) {
+                let spot = Spot { table, array: place.array, index: at, word };
+                if !std::ptr::eq(Commit::of(intent), &raw const **self) {
+                    spot.settle(guard);
+                    continue;
+                }
+                return self.settle_counter(entry, Word::kept(intent.before())).then_some(spot);
+            }
+            if !entry.expected.is_met(word, record) {
+                let _ = self.fail();
+            }
+            // After the word was loaded: see "Word, status, exchange".
+            if early.unwrap_or_else(|| self.status()).is_decided() {
+                return None;
+            }
+            if let Some(spot) = self.exchange(index, key, table, place, at, word, guard) {
+                let stands = self.settle_counter(entry, word);
+                // Late, or found wanting.
+                if self.status().is_decided() {
+                    spot.finish(guard);
+                    return None;
+                }
+                return stands.then_some(spot);
+            }
+        }
+    }
+
+    /// Puts a new intent in the place of a slot's word.
+    #[expect(clippy::too_many_arguments, reason = "the parts of one place")]
+    fn exchange<'g>(
+        self: &Arc<Self>,
+        index: usize,
+        key: Key<'_>,
+        table: &'g Table,
+        place: Place<'g>,
+        at: usize,
+        word: Word,
+        guard: &'g Guard<'_>,
+    ) -> Option<Spot<'g>> {
+        let claims = word.is_empty();
+        if claims && !place.array.admit(place.before) {
+            table.make_room(key.hash, place, guard);
+            return None;
+        }
+        let pointer = self.intent(index, word).into_raw();
+        let intent = Word::live(pointer, tag_of(key.hash), false);
+        if place.array.slot(at).publish(word, intent).is_err() {
+            if claims {
+                place.array.retract();
+            }
+            // SAFETY: not published: still ours alone.
+            drop(unsafe { OwnedRecord::from_raw(pointer) });
+            return None;
+        }
+        Some(Spot { table, array: place.array, index: at, word: intent })
+    }
+
+    /// Stops the counter that an intent has replaced, and fails the commit if it is not as
+    /// expected. False if it failed.
+    fn settle_counter(&self, entry: &Entry, before: Word) -> bool {
+        // SAFETY: a word that an intent keeps holds a record that is retired after the intent is.
+        let record = unsafe { before.record() };
+        let Some(counter) = record.and_then(RecordRef::counter) else {
+            return true;
+        };
+        let number = match planted::is(Planted::CommitWithoutFreeze) {
+            true => counter.get(),
+            false => counter.freeze(),
+        };
+        match entry.expected {
+            Expected::Present { number: Some(expected), .. } if expected != number => {
+                let _ = self.fail();
+                false
+            }
+            _ => true,
+        }
+    }
+
+    /// Finishes the intents of a decided commit that are still there.
+    pub(in crate::table) fn finish_all(&self, guard: &Guard<'_>) {
+        for entry in &self.entries {
+            // SAFETY: as in `install`.
+            let table = unsafe { &*entry.table };
+            let mut helped = true;
+            let place = table.place(entry.hash, guard, &mut helped);
+            let key = entry.key();
+            // SAFETY: the array was reached under the guard.
+            let probe = unsafe { place.array.probe(key, table.local(key.hash)) };
+            if let Probe::Found { index, word, record } = probe
+                && record.intent().is_some_and(|intent| std::ptr::eq(Commit::of(intent), self))
+            {
+                Spot { table, array: place.array, index, word }.finish(guard);
+            }
+        }
+    }
+}
