@@ -337,3 +337,29 @@ fn a_watched_key_shows_every_change() {
         }
     }
 }
+
+/// A transaction of more new keys than its segments hold succeeds at the first attempt.
+#[test]
+fn many_new_keys_come_at_one_instant() {
+    const KEYS: usize = 50_000;
+    for options in [TableOptions::default(), TableOptions { segment_bits: 2, first_slots: 8 }] {
+        let keyspace = Keyspace::new(KeyspaceOptions { table: options, ..Default::default() });
+        let local = keyspace.join();
+        let mut session = local.pin();
+        let lost = transact(&mut session, |session| {
+            (0..KEYS).for_each(|index| set(&keyspace, session, &format!("many{index}"), 1));
+        });
+        assert_eq!(lost.1, 0);
+        assert_eq!(keyspace.database(0).len(&session), KEYS as u64);
+        let removed = transact(&mut session, |session| {
+            (0..KEYS)
+                .filter(|index| {
+                    let name = format!("many{index}");
+                    keyspace.database(0).remove(session, keyspace.key(name.as_bytes()))
+                })
+                .count()
+        });
+        assert_eq!(removed, (KEYS, 0));
+        assert!(keyspace.database(0).is_empty(&session));
+    }
+}

@@ -94,9 +94,11 @@ impl<'s> Database<'s> {
 
     /// Makes a key absent if its deadline has passed. True if it did so.
     pub(super) fn expire(&self, session: &Session<'_>, key: Key<'_>) -> bool {
-        let Some(table) = self.current(session) else {
-            return false;
-        };
+        self.current(session).is_some_and(|table| self.expire_in(table, session, key))
+    }
+
+    /// The same in a table that is or was the database's.
+    pub(super) fn expire_in(&self, table: &Table, session: &Session<'_>, key: Key<'_>) -> bool {
         let scribe = session.scribe(table.number());
         let expired =
             table.update_told(key, &session.guard, scribe.as_ref(), |current| match current {

@@ -9,7 +9,7 @@
 
 use super::{Database, Key, Keyspace, NewValue, Session};
 use crate::record::{OwnedRecord, RecordRef};
-use crate::table::{Committed, Decision};
+use crate::table::{Committed, Decision, Table};
 
 /// Marks the versions of absences that no change has left behind, so that none is a ticket.
 const NO_TICKET: u64 = 1 << 63;
@@ -68,11 +68,15 @@ impl Session<'_> {
     pub fn commit(&mut self) -> bool {
         let number = self.unlogged_version();
         let mut transaction = self.local.transaction.borrow_mut();
+        let lapsed = transaction.lapsed() as u64;
         let committed =
             transaction.commit(&self.guard, number, |table| self.scribe(table.number()));
         drop(transaction);
         self.transacts = false;
         self.attempts = committed == Committed::Lost;
+        if committed != Committed::Lost {
+            self.local.expired.set(self.local.expired.get() + lapsed);
+        }
         if let Committed::Done(Some(ticket)) = committed {
             self.note_block(ticket);
         }
@@ -92,8 +96,9 @@ impl Session<'_> {
     pub fn is_unchanged(&self, keyspace: &Keyspace, watched: &Watched) -> bool {
         debug_assert!(self.transacts);
         let (database, key) = (keyspace.database(watched.database), keyspace.key(&watched.key));
-        let table = database.obtain(self);
+        let table = database.table_in_transaction(self);
         if table.number() != watched.table {
+            self.expose_all();
             return false;
         }
         let found = database.find_in_transaction(self, key);
@@ -148,21 +153,35 @@ impl Database<'_> {
         session: &'g Session<'_>,
         key: Key<'_>,
     ) -> Option<RecordRef<'g>> {
-        let table = self.obtain(session);
+        let table = self.table_in_transaction(session);
         // Each further turn follows the removal of the key by somebody.
         loop {
             let mut transaction = session.local.transaction.borrow_mut();
-            let is_over = |record: RecordRef<'_>| session.is_over(record);
-            let record = transaction.find(table, key, &session.guard, is_over);
-            if record.is_none() && transaction.is_last_over() && session.may_expire() {
-                transaction.forget_last();
-                drop(transaction);
-                self.expire(session, key);
-                continue;
+            let found = transaction.find(table, key, &session.guard);
+            if !found.is_first {
+                return found.record;
             }
-            session.expose_record(record);
-            return record;
+            session.expose_record(found.record);
+            if !found.record.is_some_and(|record| session.is_over(record)) {
+                return found.record;
+            }
+            let may_go = session.may_expire();
+            // A key that is held still cannot be removed by the way.
+            if !may_go || transaction.is_protected() {
+                transaction.hide_last(may_go);
+                return None;
+            }
+            transaction.forget_last();
+            drop(transaction);
+            self.expire_in(table, session, key);
         }
+    }
+
+    /// The table of the database, the same for the whole transaction: a flush meanwhile is a flush
+    /// after it.
+    fn table_in_transaction<'g>(&self, session: &'g Session<'_>) -> &'g Table {
+        let mut transaction = session.local.transaction.borrow_mut();
+        transaction.table(self.index(), &session.guard, || self.obtain(session))
     }
 
     pub(super) fn set_in_transaction(
@@ -172,7 +191,7 @@ impl Database<'_> {
         value: &NewValue<'_>,
     ) {
         let record = OwnedRecord::new(&session.birth(key, None), value);
-        let table = self.obtain(session);
+        let table = self.table_in_transaction(session);
         session.local.transaction.borrow_mut().put_blind(table, key, record);
     }
 
@@ -182,7 +201,7 @@ impl Database<'_> {
         key: Key<'_>,
         mut decide: impl FnMut(Option<RecordRef<'g>>) -> Decision<R>,
     ) -> R {
-        let table = self.obtain(session);
+        let table = self.table_in_transaction(session);
         let current = self.find_in_transaction(session, key);
         loop {
             match decide(current) {

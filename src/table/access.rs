@@ -25,14 +25,24 @@ pub(super) enum State {
     Removed,
 }
 
+/// Whether a record is past its deadline.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Over {
+    No,
+    /// It is, and stays where it is.
+    Stays,
+    /// It is, and the key becomes absent.
+    Goes,
+}
+
 /// One key of a transaction.
 pub(super) struct Access {
     pub(super) table: *const Table,
     pub(super) hash: u64,
     pub(super) seen: Seen,
     pub(super) identity: Option<Identity>,
-    /// The record found is past its deadline, and counts as nothing.
-    pub(super) over: bool,
+    /// Whether the record found is past its deadline, and counts as nothing.
+    pub(super) over: Over,
     pub(super) state: State,
     /// What stands for the key here: the copy of a counter, the record put, or an absence. None for
     /// another record that was found and stays.
@@ -65,7 +75,7 @@ impl Access {
         match self.state {
             State::Removed => None,
             State::Put(_) => self.own.as_ref().map(OwnedRecord::as_ref),
-            State::Same if self.over => None,
+            State::Same if self.over != Over::No => None,
             State::Same => {
                 let found = self.found()?;
                 Some(self.own.as_ref().map_or(found, OwnedRecord::as_ref))
@@ -73,9 +83,14 @@ impl Access {
         }
     }
 
+    /// Whether the key is removed only because its deadline has passed.
+    pub(super) fn is_lapse(&self) -> bool {
+        self.state == State::Same && self.over == Over::Goes
+    }
+
     pub(super) fn is_change(&self) -> bool {
         match self.state {
-            State::Same => false,
+            State::Same => self.is_lapse(),
             State::Put(_) => true,
             State::Removed => !matches!(self.seen, Seen::Absent { .. }),
         }
@@ -96,7 +111,7 @@ impl Access {
     pub(super) fn outcome(&mut self, number: u64) -> (OwnedRecord, Effect) {
         let effect = match self.state {
             State::Put(tag) => Effect::Put(tag),
-            State::Removed if self.is_change() => Effect::Removed,
+            _ if self.is_change() => Effect::Removed,
             _ => Effect::Kept,
         };
         match (effect, self.seen) {
@@ -110,6 +125,7 @@ impl Access {
             (Effect::Kept, Seen::Absent { since, .. }) => {
                 (absence(self.key(), since.unwrap_or(number)), effect)
             }
+            _ if self.is_lapse() => (absence(self.key(), number), effect),
             _ => match self.own.take() {
                 Some(own) => (own, effect),
                 None => (absence(self.key(), number), effect),

@@ -351,6 +351,11 @@ impl Array {
         capacity
     }
 
+    /// Slots for so many keys, of which little more than half are taken then.
+    pub(super) fn slots_for(keys: usize) -> usize {
+        keys * 100 / (LOAD_PERCENT - 10) + LINE
+    }
+
     /// Whether so many slots are dead that cleaning pays: half of the claimed ones, and enough of
     /// them.
     pub(super) fn is_mostly_dead(&self) -> bool {

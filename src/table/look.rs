@@ -32,6 +32,11 @@ pub(super) struct Look<'g> {
 }
 
 impl Table {
+    /// Whether a key has no slot, so that to change it takes one.
+    pub(super) fn has_no_slot(&self, key: Key<'_>, guard: &Guard<'_>) -> bool {
+        self.look(key, guard).identity.address & BY_ARRAY == BY_ARRAY
+    }
+
     /// A key as it is now; see [`Identity`].
     pub(super) fn look<'g>(&self, key: Key<'_>, guard: &'g Guard<'_>) -> Look<'g> {
         let nothing = |address, since| Look {

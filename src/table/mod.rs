@@ -50,7 +50,7 @@ mod write;
 
 pub use journal::{BlockJournal, Journal, Part, Silent, Tag, Written};
 pub use scan::{GRAIN_BITS, Which};
-pub use transaction::{Committed, Transaction};
+pub use transaction::{Committed, Found, Transaction};
 pub use write::Decision;
 
 use crate::record::{Header, Key, RecordRef};
@@ -182,6 +182,11 @@ impl Table {
     fn segment_index(&self, hash: u64) -> usize {
         // Two shifts, so that a single segment (zero bits) does not shift by 64.
         (hash >> 1 >> (63 - self.options.segment_bits)) as usize
+    }
+
+    /// Whether two hashes are of one segment.
+    pub(crate) fn is_same_segment(&self, one: u64, other: u64) -> bool {
+        self.segment_index(one) == self.segment_index(other)
     }
 
     #[inline]

@@ -21,7 +21,7 @@
 //! one guard, under which all tables that are named were reached. Records that were found through
 //! the transaction are not used after its end. The store's session sees to both.
 
-use super::access::{Access, Seen, State, absence, is_met};
+use super::access::{Access, Over, Seen, State, absence, is_met};
 use super::commit::{Commit, Effect, Entry, Expected, Status};
 use super::journal::{Journal, Tag};
 use super::{Decision, Table};
@@ -49,6 +49,14 @@ pub enum Committed {
     Lost,
 }
 
+/// A key as a transaction sees it.
+pub struct Found<'g> {
+    /// Its record.
+    pub record: Option<RecordRef<'g>>,
+    /// Whether this was the first look at it: the record is one of the table, or stands for one.
+    pub is_first: bool,
+}
+
 /// A key that an attempt has met.
 struct Wanted {
     table: *const Table,
@@ -60,6 +68,8 @@ struct Wanted {
 #[derive(Default)]
 pub struct Transaction {
     accesses: Vec<Access>,
+    /// The tables of the databases met, by number.
+    tables: Vec<(usize, *const Table)>,
     /// Places in `accesses` plus one, by hash; empty while there are few.
     index: Vec<u32>,
     /// Records that were put and replaced again, which may still be looked at.
@@ -155,43 +165,29 @@ impl Transaction {
         self.index[at] = position as u32 + 1;
     }
 
-    /// The record of a key as the transaction sees it. `is_over` says whether a record that it
-    /// meets for the first time is past its deadline: it then counts as nothing.
-    pub fn find<'g>(
-        &mut self,
-        table: &'g Table,
-        key: Key<'_>,
-        guard: &'g Guard<'_>,
-        is_over: impl FnOnce(RecordRef<'_>) -> bool,
-    ) -> Option<RecordRef<'g>> {
-        let position = self.read(table, key, guard, is_over);
-        let current = self.accesses[position].current()?;
+    /// The record of a key as the transaction sees it.
+    pub fn find<'g>(&mut self, table: &'g Table, key: Key<'_>, guard: &'g Guard<'_>) -> Found<'g> {
+        let known = self.position(table, key);
+        let position = known.unwrap_or_else(|| self.read(table, key, guard));
+        let current = self.accesses[position].current();
         // SAFETY: a record of the table, found under the pin 'g, or one of the transaction, which
         // keeps it until its end.
-        Some(unsafe { RecordRef::from_raw(current.as_ptr()) })
+        let record = current.map(|record| unsafe { RecordRef::from_raw(record.as_ptr()) });
+        Found { record, is_first: known.is_none() }
     }
 
-    /// The place of a key's access, which is made if there is none.
-    fn read(
-        &mut self,
-        table: &Table,
-        key: Key<'_>,
-        guard: &Guard<'_>,
-        is_over: impl FnOnce(RecordRef<'_>) -> bool,
-    ) -> usize {
-        if let Some(position) = self.position(table, key) {
-            return position;
-        }
+    /// Looks at a key for the first time.
+    fn read(&mut self, table: &Table, key: Key<'_>, guard: &Guard<'_>) -> usize {
         let look = table.look(key, guard);
         let number = look.identity.number;
-        let (seen, own, over) = match look.record {
+        let (seen, own) = match look.record {
             None => {
                 let own = absence(key, look.since.unwrap_or(0));
-                (Seen::Absent { since: look.since, strict: false }, Some(own), false)
+                (Seen::Absent { since: look.since, strict: false }, Some(own))
             }
             Some(record) => {
                 let own = number.map(|number| OwnedRecord::counter_twin(record, number));
-                (Seen::Present { record: record.as_ptr(), number }, own, is_over(record))
+                (Seen::Present { record: record.as_ptr(), number }, own)
             }
         };
         self.push(Access {
@@ -199,14 +195,13 @@ impl Transaction {
             hash: key.hash,
             seen,
             identity: Some(look.identity),
-            over,
+            over: Over::No,
             state: State::Same,
             own,
         })
     }
 
-    /// A key that was found past its deadline and was removed meanwhile by other means is to be
-    /// looked at anew. Only for the key that was found last.
+    /// The key that was found last is to be looked at anew.
     pub fn forget_last(&mut self) {
         debug_assert!(self.accesses.last().is_some_and(|access| access.state == State::Same));
         let Some(mut access) = self.accesses.pop() else { return };
@@ -218,9 +213,35 @@ impl Transaction {
         }
     }
 
-    /// Whether the key that [`find`](Transaction::find) has met last is past its deadline.
-    pub fn is_last_over(&self) -> bool {
-        self.accesses.last().is_some_and(|access| access.over && access.state == State::Same)
+    /// The key that was found last is past its deadline, and counts as nothing; whether it is to be
+    /// removed in the end.
+    pub fn hide_last(&mut self, remove: bool) {
+        if let Some(access) = self.accesses.last_mut() {
+            access.over = if remove { Over::Goes } else { Over::Stays };
+        }
+    }
+
+    /// Whether the keys are held still meanwhile.
+    pub fn is_protected(&self) -> bool {
+        self.open.is_some()
+    }
+
+    /// The table of a database, the same for the whole attempt.
+    pub fn table<'g>(
+        &mut self,
+        database: usize,
+        _guard: &'g Guard<'_>,
+        obtain: impl FnOnce() -> &'g Table,
+    ) -> &'g Table {
+        match self.tables.iter().find(|known| known.0 == database) {
+            // SAFETY: reached under the pin of the transaction, which is 'g or longer.
+            Some(&(_, table)) => unsafe { &*table },
+            None => {
+                let table = obtain();
+                self.tables.push((database, table));
+                table
+            }
+        }
     }
 
     /// Puts a record, of which `tag` is new, compared with what [`find`](Transaction::find) says.
@@ -230,7 +251,7 @@ impl Transaction {
         };
         let access = &mut self.accesses[position];
         let tag = match access.state {
-            State::Same if access.over => Tag::Whole,
+            State::Same if access.over != Over::No => Tag::Whole,
             State::Same => tag,
             State::Put(before) => merged(before, tag),
             State::Removed => Tag::Whole,
@@ -249,7 +270,7 @@ impl Transaction {
             hash: key.hash,
             seen: Seen::Unread,
             identity: None,
-            over: false,
+            over: Over::No,
             state: State::Put(Tag::Whole),
             own: Some(record),
         });
@@ -263,6 +284,11 @@ impl Transaction {
             access.state = State::Removed;
             self.shadows.extend(access.own.replace(absence(key, version)));
         }
+    }
+
+    /// How many keys the attempt removes because their deadlines have passed.
+    pub fn lapsed(&self) -> usize {
+        self.accesses.iter().filter(|access| access.is_lapse()).count()
     }
 
     /// From now on a key that was found absent must be so since the absence of this version. False
@@ -331,6 +357,7 @@ impl Transaction {
 
     fn clear(&mut self) {
         self.accesses.clear();
+        self.tables.clear();
         self.index.clear();
         self.shadows.clear();
     }

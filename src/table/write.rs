@@ -320,6 +320,27 @@ impl Table {
         }
     }
 
+    /// Makes room for so many new keys in the segment of a hash, while nobody else takes it.
+    pub(super) fn make_room_for(&self, hash: u64, keys: usize, guard: &Guard<'_>) {
+        let root = self.segment(hash);
+        // Each turn completes a migration, of which one is large enough.
+        while let Some(array) = self.root(hash, guard) {
+            if let Some(moving) = self.moving(root, guard) {
+                while !self.step(root, &moving, guard) {}
+                continue;
+            }
+            let (claimed, dead) = array.usage();
+            if claimed + keys <= array.limit() {
+                return;
+            }
+            let slots = array.successor_slots(self.options.first_slots);
+            self.begin_migration_to(
+                array,
+                slots.max(Array::slots_for(claimed.saturating_sub(dead) + keys)),
+            );
+        }
+    }
+
     /// Begins to clean an array if most of it is dead and it is a root that does not migrate yet.
     pub(super) fn clean(&self, array: &Array, hash: u64, guard: &Guard<'_>) {
         let is_root = self.root(hash, guard).is_some_and(|root| std::ptr::eq(root, array));
@@ -332,7 +353,11 @@ impl Table {
     /// Publishes a successor for a root array, unless it has one.
     #[cold]
     fn begin_migration(&self, array: &Array) {
-        let slots = array.successor_slots(self.options.first_slots);
+        self.begin_migration_to(array, array.successor_slots(self.options.first_slots));
+    }
+
+    #[cold]
+    fn begin_migration_to(&self, array: &Array, slots: usize) {
         // Counted first: whoever completes it counts down.
         self.migrating.fetch_add(1, plain::Ordering::Relaxed);
         if !array.begin(Array::boxed(slots)) {

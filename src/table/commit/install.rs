@@ -24,13 +24,38 @@ impl Commit {
         self.status().is_decided()
     }
 
+    /// Helps migrations along and makes room for new keys while no intent stands: a migration that
+    /// is begun or helped later meets the commit's own intents, and aborts it.
+    fn prepare(&self, guard: &Guard<'_>) {
+        let same = |a: &Entry, b: &Entry| {
+            std::ptr::eq(a.table(), b.table()) && a.table().is_same_segment(a.hash, b.hash)
+        };
+        for run in self.entries.chunk_by(same) {
+            let table = run[0].table();
+            let _ = table.place(run[0].hash, guard, &mut false);
+            if run.len() > 1 {
+                let new = run.iter().filter(|entry| table.has_no_slot(entry.key(), guard));
+                table.make_room_for(run[0].hash, new.count(), guard);
+            }
+        }
+    }
+
+    /// Whether its intents stand already.
+    fn is_prepared(&self) -> bool {
+        self.was_open
+    }
+
     /// Installs all intents and leaves the commit undecided. False if it was decided meanwhile.
     pub(in crate::table) fn install_all(self: &Arc<Self>, guard: &Guard<'_>) -> bool {
+        self.prepare(guard);
         (0..self.entries.len()).all(|index| self.install(index, guard).is_some())
     }
 
     /// [`carry_out`](Commit::carry_out) by the owner, who leaves no intent behind.
     pub(in crate::table) fn carry_out_own(self: &Arc<Self>, guard: &Guard<'_>) {
+        if !self.is_prepared() {
+            self.prepare(guard);
+        }
         if !self.carry_out(guard) {
             self.finish_all(guard);
         }
@@ -92,7 +117,8 @@ impl Commit {
         // SAFETY: held during 'g, as for `Entry::table`.
         let table: &'g Table = unsafe { &*entry.table };
         let key = entry.key();
-        let mut helped = false;
+        // Migrations are helped before: see `prepare`.
+        let mut helped = true;
         // Each turn follows a step of another thread, or of a migration.
         loop {
             let early = planted::is(Planted::StatusBeforeWord).then(|| self.status());

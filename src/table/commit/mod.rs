@@ -200,6 +200,8 @@ pub(super) struct Commit {
     number: u64,
     /// How often others look for a decision before they act.
     patience: u32,
+    /// Whether its intents stood before it was READY.
+    was_open: bool,
 }
 
 // SAFETY: tables are shared; records are bound to no thread; outcomes change hands by the status.
@@ -240,6 +242,7 @@ impl Commit {
             one_table,
             number,
             patience,
+            was_open: status == OPEN,
         })
     }
 

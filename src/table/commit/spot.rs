@@ -110,7 +110,9 @@ impl<'g> Spot<'g> {
         match (was_live || before.is_empty(), is_live) {
             (true, false) => {
                 array.count_dead();
-                table.clean(array, hash, guard);
+                if was_live {
+                    table.clean(array, hash, guard);
+                }
             }
             (false, true) => array.count_revived(),
             _ => {}
