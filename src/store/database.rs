@@ -35,6 +35,10 @@ impl<'s> Database<'s> {
         Self { generations, index }
     }
 
+    pub(super) fn index(&self) -> usize {
+        self.index
+    }
+
     #[inline]
     pub(super) fn current<'g>(&self, session: &'g Session<'_>) -> Option<&'g Table> {
         let table = self.generations.current(self.index, &session.guard);

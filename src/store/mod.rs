@@ -19,6 +19,7 @@ mod hash;
 mod log;
 mod scan;
 mod snapshot;
+mod transaction;
 
 pub use crate::record::{Key, LargeValue, MAX_LENGTH, NewValue, Value};
 pub use crate::table::TableOptions;
@@ -30,6 +31,7 @@ pub use expiry::{Sweep, Sweeper};
 pub use log::{Effect, Log, Logged};
 pub use scan::{CURSOR_BITS, ScanPosition};
 pub use snapshot::{Snapshot, SnapshotBusy, SnapshotKey};
+pub use transaction::Watched;
 
 use crate::record::{Birth, RecordRef, allocated_bytes};
 use crate::ring::{Consumer, Ring};
@@ -257,6 +259,7 @@ impl Local {
             log,
             strict: log.is_some_and(Log::is_strict),
             wrote: Cell::new(false),
+            in_transaction: false,
         }
     }
 
@@ -320,6 +323,8 @@ pub struct Session<'l> {
     strict: bool,
     /// Whether there are entries that the log was not told of.
     wrote: Cell<bool>,
+    /// Whether a transaction is under way.
+    in_transaction: bool,
 }
 
 impl Drop for Session<'_> {
@@ -335,7 +340,9 @@ impl Session<'_> {
     /// Lets go of everything read so far, between two commands of a batch.
     #[inline]
     pub fn renew(&mut self) {
-        self.guard.repin();
+        if !self.in_transaction {
+            self.guard.repin();
+        }
     }
 
     /// Unix time in milliseconds, the same during the whole session: a batch has one time.
