@@ -48,11 +48,7 @@ impl Session<'_> {
 impl Database<'_> {
     /// What a key is now, to be compared later; may outlive the session.
     pub fn watch(&self, session: &Session<'_>, key: Key<'_>) -> Watched {
-        Watched {
-            database: self.index(),
-            key: key.bytes.into(),
-            state: state(*self, session, key),
-        }
+        Watched { database: self.index(), key: key.bytes.into(), state: state(*self, session, key) }
     }
 }
 
