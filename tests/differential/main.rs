@@ -18,6 +18,7 @@ mod payload;
 mod pool;
 mod report;
 mod rules;
+mod transaction;
 
 #[expect(dead_code, unused_imports, reason = "shared with tests/network, which uses all of it")]
 #[path = "../network/harness/mod.rs"]
