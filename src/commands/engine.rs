@@ -10,13 +10,14 @@
 //! Where there is a log, a window is also admitted before its handlers run (module `admission`).
 //! With none that is one comparison a window.
 //!
-//! After MULTI the commands of a window are queued instead; EXEC runs them (modules `multi`, `exec`).
+//! After MULTI the commands of a window are queued instead, until EXEC runs them (modules `multi`,
+//! `exec`).
 //!
 //! A batch does not begin another window after a turn's work. It stops after [`TURN_KEYS`] keys or
-//! commands, when the replies pass [`OUTPUT_SOFT_LIMIT`], when the client is to be closed, and after
-//! each piece of a long work (module `long`). [`Progress::Flush`] then says where to go on once the
-//! replies are written and other connections have had their turn. A command of many keys, or an EXEC
-//! of many commands, holds the worker until it is done, as it takes effect at one instant.
+//! commands, when the replies pass [`OUTPUT_SOFT_LIMIT`], when the client is to be closed, and
+//! after each piece of a long work (module `long`). [`Progress::Flush`] then says where to go on
+//! once the replies are written and other connections have had their turn. A command of many keys,
+//! or an EXEC of many commands, holds the worker until it is done: it takes effect at one instant.
 
 use std::fmt;
 use std::time::{Duration, Instant};

@@ -11,8 +11,8 @@
 //!   handlers by family;
 //!   `hello`, `help`, `config`, `command_info`, `docs`, `key_arguments` are the larger handlers;
 //! * `engine` runs batches, `dispatch` one command, `long` what is done in steps;
-//! * `each_key` and `atomic` run commands of several keys at one instant; `multi`, `queue` and `exec`
-//!   are transactions of several commands, `exclusive` is for those that have to be alone;
+//! * `each_key` and `atomic` run commands of several keys at one instant; `multi`, `queue` and
+//!   `exec` are transactions of several commands, `exclusive` is for those that have to be alone;
 //! * `glob`, `long_double`, `lcs`, `payload` know patterns, numbers, texts and formats, no store;
 //! * `refusal` has every error text, `context` what a handler works with;
 //! * `state` is what all workers share, `client` what one connection keeps.
