@@ -1,6 +1,8 @@
 //! What the server knows of one connection.
 
 use super::long::Work;
+use super::multi::Watches;
+use super::queue::Queue;
 use crate::resp::Protocol;
 
 /// The state of a connection that its commands read and change.
@@ -24,6 +26,10 @@ pub struct Client {
     pub close_after_reply: bool,
     /// The command under way that goes on over several turns.
     pub(super) work: Option<Box<dyn Work>>,
+    /// What is queued, between MULTI and EXEC.
+    pub(super) queue: Option<Box<Queue>>,
+    /// The keys that the next EXEC looks at first.
+    pub(super) watches: Watches,
 }
 
 impl Client {
@@ -39,6 +45,8 @@ impl Client {
             protocol: Protocol::Resp2,
             close_after_reply: false,
             work: None,
+            queue: None,
+            watches: Watches::new(),
         }
     }
 }

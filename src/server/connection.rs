@@ -130,10 +130,10 @@ impl Unsent {
             Progress::Done => Position { command: commands, ..Position::default() },
             Progress::Flush(next) | Progress::Stall(next) => next,
             // The last reply, and no saying how many came before.
-            Progress::Close => Position { key: 1, ..at },
+            Progress::Close => Position { is_begun: true, ..at },
         };
         self.whole += end.command - at.command;
-        self.has_part |= at.key > 0 || end.key > 0;
+        self.has_part |= at.is_begun || end.is_begun;
     }
 }
 

@@ -329,16 +329,6 @@ impl<'s> Database<'s> {
         })
     }
 
-    /// Makes a key absent if it still has the record of this version. True if it did so.
-    pub fn remove_version(&self, session: &Session<'_>, key: Key<'_>, version: u64) -> bool {
-        self.update(session, key, |current| match current {
-            Some(record) if record.version() == version => {
-                Decision::Remove(session.version(), true)
-            }
-            _ => Decision::Keep(false),
-        })
-    }
-
     /// Makes all keys absent at one instant.
     pub fn flush(&self, session: &Session<'_>) {
         self.generations.flush(self.index, session);

@@ -27,3 +27,4 @@ mod protocol_errors;
 mod redis_crate;
 mod redis_tools;
 mod slow_clients;
+mod transactions;

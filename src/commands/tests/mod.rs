@@ -7,6 +7,7 @@ mod many_keys;
 mod persistence;
 mod recorded;
 mod server_info;
+mod transactions;
 
 use super::{Client, Engine, Position, Progress, ServerState};
 use crate::config::Config;
