@@ -2,6 +2,7 @@
 
 use super::long::Work;
 use crate::resp::Protocol;
+use crate::store::Ownership;
 
 /// The state of a connection that its commands read and change.
 #[derive(Debug)]
@@ -24,6 +25,8 @@ pub struct Client {
     pub close_after_reply: bool,
     /// The command under way that goes on over several turns.
     pub(super) work: Option<Box<dyn Work>>,
+    /// The right to be the only one who runs commands, while it has or waits for it.
+    pub(super) ownership: Option<Ownership>,
 }
 
 impl Client {
@@ -39,6 +42,12 @@ impl Client {
             protocol: Protocol::Resp2,
             close_after_reply: false,
             work: None,
+            ownership: None,
         }
+    }
+
+    /// Lets the other clients run commands again, if this one had them out.
+    pub fn give_back_exclusion(&mut self) {
+        self.ownership = None;
     }
 }

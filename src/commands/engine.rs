@@ -7,8 +7,9 @@
 //! so a SELECT or a flush inside the window costs the hints and nothing else. A lone command of one
 //! key skips the hints: it would wait for its own memory either way.
 //!
-//! Where there is a log, a window is also admitted before its handlers run (module `admission`).
-//! With none that is one comparison a window.
+//! A batch begins when no other client has all out (module `exclusive`), and makes way between two
+//! commands when one wants to. Where there is a log, a window is also admitted before its handlers
+//! run (module `admission`). With none that is one comparison a window.
 //!
 //! A batch never runs longer than a turn. It stops after [`TURN_KEYS`] keys or commands, when the
 //! replies pass [`OUTPUT_SOFT_LIMIT`], when the client is to be closed, and after each piece of a
@@ -21,6 +22,7 @@ use std::time::{Duration, Instant};
 use super::admission::{self, Admission};
 use super::client::Client;
 use super::context::{Context, Counts};
+use super::exclusive;
 use super::lookup;
 use super::persistence::Stage;
 use super::refusal::Refusal;
@@ -80,11 +82,22 @@ pub enum Progress {
     /// Write out the replies there are (there may be none), let other connections have a turn, then
     /// call again with this position and the same batch and input.
     Flush(Position),
-    /// Write out the replies there are (there may be none), wait until the log may have room, then
-    /// call again with this position and the same batch and input.
-    Stall(Position),
+    /// Write out the replies there are (there may be none), wait for this, then call again with
+    /// this position and the same batch and input.
+    Stall(Position, Awaited),
     /// Write out the replies, then close the connection. The rest of the batch is void.
     Close,
+}
+
+/// What a batch waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Awaited {
+    /// Room in the log, or its refusal.
+    Room,
+    /// That no other client has all out.
+    Turn,
+    /// That this client has all out.
+    Exclusion,
 }
 
 /// One worker's means of running commands. Not to be moved to another thread.
@@ -167,18 +180,30 @@ impl Engine {
         out: &mut ReplyBuffer,
     ) -> Progress {
         out.protocol = client.protocol;
+        // Before the pin, and left after it. A replay is nobody's batch.
+        let attendance = match self.replays {
+            true => None,
+            false => match self.local.enter_batch(client.id) {
+                Some(attendance) => Some(attendance),
+                None => return Progress::Stall(at, Awaited::Turn),
+            },
+        };
         // Before the pin: a session that began before the log did does not write to it.
         let stage = if self.replays { Stage::Open } else { self.state.persistence.stage() };
         let mut context = Context {
             state: &self.state,
             database: self.state.keyspace.database(client.database),
             session: if self.replays { self.local.pin_timeless() } else { self.local.pin() },
+            attendance: attendance.as_ref(),
             client,
             out,
             stage,
             counts: Counts::default(),
         };
         let progress = run(&mut context, &mut self.window, batch, input, at);
+        if !matches!(progress, Progress::Stall(_, Awaited::Exclusion)) {
+            context.client.give_back_exclusion();
+        }
         let counts = context.counts;
         self.stats.commands_processed.add(counts.commands);
         self.stats.error_replies.add(counts.errors);
@@ -213,6 +238,18 @@ impl Engine {
         self.stats.expired_keys.add(self.local.take_expired());
         self.wake_log();
         sweep.next
+    }
+
+    /// Whether what a batch of a client waits for may have come.
+    pub fn is_met(&self, client: u64, awaited: Awaited) -> bool {
+        let exclusion = self.state.keyspace.exclusion();
+        match awaited {
+            Awaited::Room => {
+                admission::has_room(&self.state) || self.state.persistence.is_refusing()
+            }
+            Awaited::Turn => exclusion.is_free(),
+            Awaited::Exclusion => exclusive::is_at_hand(exclusion, self.local.member(), client),
+        }
     }
 
     /// From now on, while the log is strict, it is for the caller to [`wake_log`](Engine::wake_log)
@@ -276,7 +313,7 @@ fn run(
         if context.stage != Stage::Open
             && admission::admit_window(context, window) == Admission::Wait
         {
-            return Progress::Stall(at);
+            return Progress::Stall(at, Awaited::Room);
         }
         done += window.hashes.len().max(window.commands.len());
         if window.hashes.len() > 1 {
@@ -291,6 +328,9 @@ fn run(
             }
             if context.out.len() >= OUTPUT_SOFT_LIMIT && at.command < batch.len() {
                 return Progress::Flush(at);
+            }
+            if context.is_called_out() && at.command < batch.len() {
+                return Progress::Stall(at, Awaited::Turn);
             }
             context.session.renew();
         }
@@ -380,7 +420,7 @@ fn run_long(
     if context.stage != Stage::Open {
         match admission::admit_piece(context, window, find(args), at) {
             Admission::Run => {}
-            Admission::Wait => return Progress::Stall(at),
+            Admission::Wait => return Progress::Stall(at, Awaited::Room),
             Admission::Refuse => {
                 context.refuse(&why_not(args, window.refusal.as_ref()));
                 return Progress::Flush(Position::at(at.command + 1));

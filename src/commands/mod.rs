@@ -10,7 +10,8 @@
 //! * `string`, `counter`, `bits`, `keys`, `connection`, `server`, `info` hold rows and handlers by
 //!   family;
 //!   `hello`, `help`, `config`, `command_info`, `docs`, `key_arguments` are the larger handlers;
-//! * `engine` runs batches, `long` the commands of many keys in pieces;
+//! * `engine` runs batches, `long` the commands of many keys in pieces, `exclusive` what is to run
+//!   while nothing else does;
 //! * `glob`, `long_double`, `lcs`, `payload` know patterns, numbers, texts and formats, no store;
 //! * `refusal` has every error text, `context` what a handler works with;
 //! * `state` is what all workers share, `client` what one connection keeps.
@@ -32,6 +33,7 @@ mod deadline;
 mod docs;
 mod edit;
 mod engine;
+mod exclusive;
 mod expire;
 mod glob;
 mod hello;
@@ -63,7 +65,7 @@ mod table;
 mod tests;
 
 pub use client::Client;
-pub use engine::{Engine, OUTPUT_SOFT_LIMIT, Position, Progress};
+pub use engine::{Awaited, Engine, OUTPUT_SOFT_LIMIT, Position, Progress};
 pub use lookup::is_logged;
 pub use persistence::{Loading, Persistence};
 pub use state::{COMPATIBLE_VERSION, ServerState};
