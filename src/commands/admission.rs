@@ -99,6 +99,7 @@ pub(super) fn may_sweep(state: &ServerState) -> bool {
     }
 }
 
-fn has_room(state: &ServerState) -> bool {
+/// Whether the log has room for changes, if there is one.
+pub(super) fn has_room(state: &ServerState) -> bool {
     state.keyspace.log().is_none_or(|log| log.has_room())
 }

@@ -115,6 +115,7 @@ mod tests {
             state: &state,
             database: state.keyspace.database(0),
             session: local.pin(),
+            attendance: None,
             client: &mut client,
             out: &mut out,
             spare_queue: &mut spare_queue,
@@ -150,7 +151,6 @@ mod tests {
     }
 
     #[test]
-    #[ignore = "needs transactions of the store that can be lost"]
     fn a_lost_run_is_followed_by_one_that_sees_the_change() {
         with_context(|context| {
             let other = context.state.keyspace.join();

@@ -4,6 +4,7 @@ use super::long::Work;
 use super::multi::Watches;
 use super::queue::Queue;
 use crate::resp::Protocol;
+use crate::store::Ownership;
 
 /// The state of a connection that its commands read and change.
 #[derive(Debug)]
@@ -30,6 +31,8 @@ pub struct Client {
     pub(super) queue: Option<Box<Queue>>,
     /// The keys that the next EXEC looks at first.
     pub(super) watches: Watches,
+    /// The right to be the only one who runs commands, while it has or waits for it.
+    pub(super) ownership: Option<Ownership>,
 }
 
 impl Client {
@@ -47,6 +50,12 @@ impl Client {
             work: None,
             queue: None,
             watches: Watches::new(),
+            ownership: None,
         }
+    }
+
+    /// Lets the other clients run commands again, if this one had them out.
+    pub fn give_back_exclusion(&mut self) {
+        self.ownership = None;
     }
 }

@@ -9,7 +9,7 @@ use super::refusal::Refusal;
 use super::state::ServerState;
 use crate::record::parse_canonical;
 use crate::resp::{Args, LARGE_ARG, ReplyBuffer};
-use crate::store::{Database, MAX_LENGTH, NewValue, Session, Value};
+use crate::store::{Attendance, Database, MAX_LENGTH, NewValue, Session, Value};
 
 /// The surroundings of a command while its batch runs: made once per batch.
 pub(super) struct Context<'e> {
@@ -19,6 +19,8 @@ pub(super) struct Context<'e> {
     pub(super) database: Database<'e>,
     /// The batch's pin on the store's memory, renewed between commands and between keys.
     pub(super) session: Session<'e>,
+    /// The batch's presence among those that one client may have out; none in a replay.
+    pub(super) attendance: Option<&'e Attendance<'e>>,
     /// The connection that sent the batch.
     pub(super) client: &'e mut Client,
     /// The replies.

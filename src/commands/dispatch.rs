@@ -87,7 +87,9 @@ pub(super) fn run_row(context: &mut Context<'_>, row: &Row, args: &Args<'_>, has
             let key = Key { bytes: args.get(1), hash: hashes[0] };
             handler(context, args, key)
         }
-        Handler::Plain(handler) | Handler::Immediate(handler) => handler(context, args),
+        Handler::Plain(handler) | Handler::Immediate(handler) | Handler::Alone(handler) => {
+            handler(context, args)
+        }
         Handler::Atomic(handler) => atomically(context, |context| handler(context, args)),
         Handler::EachKey(key_loop) => match row.keys {
             Some(keys) => each_key::run(context, keys, key_loop, args, hashes),

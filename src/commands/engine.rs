@@ -7,8 +7,9 @@
 //! so a SELECT or a flush inside the window costs the hints and nothing else. A lone command of one
 //! key skips the hints: it would wait for its own memory either way.
 //!
-//! Where there is a log, a window is also admitted before its handlers run (module `admission`).
-//! With none that is one comparison a window.
+//! A batch begins when no other client has all out (module `exclusive`), and makes way between two
+//! commands when one wants to. Where there is a log, a window is also admitted before its handlers
+//! run (module `admission`). With none that is one comparison a window.
 //!
 //! After MULTI the commands of a window are queued instead, until EXEC runs them (modules `multi`,
 //! `exec`).
@@ -26,6 +27,7 @@ use super::admission::{self, Admission};
 use super::client::Client;
 use super::context::{Context, Counts};
 use super::dispatch::{self, Planned, find, hash_keys, run_row};
+use super::exclusive;
 use super::persistence::Stage;
 use super::queue::Queue;
 use super::row::Handler;
@@ -80,11 +82,22 @@ pub enum Progress {
     /// Write out the replies there are (there may be none), let other connections have a turn, then
     /// call again with this position and the same batch and input.
     Flush(Position),
-    /// Write out the replies there are (there may be none), wait until the log may have room, then
-    /// call again with this position and the same batch and input.
-    Stall(Position),
+    /// Write out the replies there are (there may be none), wait for this, then call again with
+    /// this position and the same batch and input.
+    Stall(Position, Awaited),
     /// Write out the replies, then close the connection. The rest of the batch is void.
     Close,
+}
+
+/// What a batch waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Awaited {
+    /// Room in the log, or its refusal.
+    Room,
+    /// That no other client has all out.
+    Turn,
+    /// That this client has all out.
+    Exclusion,
 }
 
 /// One worker's means of running commands. Not to be moved to another thread.
@@ -164,12 +177,21 @@ impl Engine {
         out: &mut ReplyBuffer,
     ) -> Progress {
         out.protocol = client.protocol;
+        // Before the pin, and left after it. A replay is nobody's batch.
+        let attendance = match self.replays {
+            true => None,
+            false => match self.local.enter_batch(client.id) {
+                Some(attendance) => Some(attendance),
+                None => return Progress::Stall(at, Awaited::Turn),
+            },
+        };
         // Before the pin: a session that began before the log did does not write to it.
         let stage = if self.replays { Stage::Open } else { self.state.persistence.stage() };
         let mut context = Context {
             state: &self.state,
             database: self.state.keyspace.database(client.database),
             session: if self.replays { self.local.pin_timeless() } else { self.local.pin() },
+            attendance: attendance.as_ref(),
             client,
             out,
             spare_queue: &mut self.spare_queue,
@@ -178,6 +200,9 @@ impl Engine {
             counts: Counts::default(),
         };
         let progress = run(&mut context, &mut self.window, batch, input, at);
+        if !matches!(progress, Progress::Stall(_, Awaited::Exclusion)) {
+            context.client.give_back_exclusion();
+        }
         let counts = context.counts;
         self.stats.commands_processed.add(counts.commands);
         self.stats.error_replies.add(counts.errors);
@@ -212,6 +237,18 @@ impl Engine {
         self.stats.expired_keys.add(self.local.take_expired());
         self.wake_log();
         sweep.next
+    }
+
+    /// Whether what a batch of a client waits for may have come.
+    pub fn is_met(&self, client: u64, awaited: Awaited) -> bool {
+        let exclusion = self.state.keyspace.exclusion();
+        match awaited {
+            Awaited::Room => {
+                admission::has_room(&self.state) || self.state.persistence.is_refusing()
+            }
+            Awaited::Turn => exclusion.is_free(),
+            Awaited::Exclusion => exclusive::is_at_hand(exclusion, self.local.member(), client),
+        }
     }
 
     /// From now on, while the log is strict, it is for the caller to [`wake_log`](Engine::wake_log)
@@ -274,7 +311,7 @@ fn run(
         if context.stage != Stage::Open
             && admission::admit_window(context, window) == Admission::Wait
         {
-            return Progress::Stall(at);
+            return Progress::Stall(at, Awaited::Room);
         }
         let commands_before = context.counts.commands;
         if window.hashes.len() > 1 {
@@ -282,8 +319,8 @@ fn run(
         }
         for &planned in &window.commands {
             let args = batch.args(at.command, input);
-            if run_one(context, planned, &args, window) == Ran::NotYet {
-                return Progress::Stall(at);
+            if let Ran::Waits(awaited) = run_one(context, planned, &args, window) {
+                return Progress::Stall(at, awaited);
             }
             at = Position::at(at.command + 1);
             if context.client.close_after_reply {
@@ -291,6 +328,9 @@ fn run(
             }
             if context.out.len() >= OUTPUT_SOFT_LIMIT && at.command < batch.len() {
                 return Progress::Flush(at);
+            }
+            if context.is_called_out() && at.command < batch.len() {
+                return Progress::Stall(at, Awaited::Turn);
             }
             context.session.renew();
         }
@@ -332,8 +372,8 @@ fn plan(context: &Context<'_>, window: &mut Window, batch: &Batch, input: &[u8],
 pub(super) enum Ran {
     /// It has, or was refused.
     Done,
-    /// Nothing has happened; it is to be tried again later.
-    NotYet,
+    /// Nothing has happened; it is to be tried again when this has come.
+    Waits(Awaited),
 }
 
 /// Runs one command of the window, or queues it.
@@ -349,6 +389,14 @@ fn run_one(context: &mut Context<'_>, planned: Planned, args: &Args<'_>, window:
         Handler::Immediate(_) => {}
         _ if context.client.queue.is_some() => {
             multi::enqueue(context, row, args, hashes);
+            return Ran::Done;
+        }
+        Handler::Alone(_) if !context.alone => {
+            if context.have_all_out() != Admission::Run {
+                return Ran::Waits(Awaited::Exclusion);
+            }
+            context.counts.commands += 1;
+            context.run_alone(|context| run_row(context, row, args, hashes));
             return Ran::Done;
         }
         _ => {}
@@ -372,7 +420,7 @@ fn run_work(
     if context.stage != Stage::Open {
         match admission::admit_work(context, window, row, at) {
             Admission::Run => {}
-            Admission::Wait => return Progress::Stall(at),
+            Admission::Wait => return Progress::Stall(at, Awaited::Room),
             Admission::Refuse => {
                 dispatch::refuse(context, args, window.refusal.as_ref());
                 return Progress::Flush(next);

@@ -13,8 +13,7 @@ use std::mem;
 use super::admission::{self, Admission};
 use super::atomic::{Ending, atomically_or_not};
 use super::context::Context;
-use super::engine::Ran;
-use super::exclusive;
+use super::engine::{Awaited, Ran};
 use super::multi::{self, Watches};
 use super::queue::Queue;
 use super::refusal::Refusal;
@@ -29,7 +28,7 @@ pub(super) fn exec(context: &mut Context<'_>) -> Ran {
     let refusal = match admission::admit_exec(context, &queue) {
         Ok(Admission::Wait) => {
             context.client.queue = Some(queue);
-            return Ran::NotYet;
+            return Ran::Waits(Awaited::Room);
         }
         Ok(_) if queue.is_broken() => {
             let text = "EXECABORT Transaction discarded because of previous errors.";
@@ -41,15 +40,11 @@ pub(super) fn exec(context: &mut Context<'_>) -> Ran {
     if let Some(refusal) = refusal {
         context.refuse(&refusal);
     } else if queue.needs_exclusion() && !context.alone {
-        match exclusive::enter(context) {
-            Admission::Run => {}
-            Admission::Wait | Admission::Refuse => {
-                context.client.queue = Some(queue);
-                return Ran::NotYet;
-            }
+        if context.have_all_out() != Admission::Run {
+            context.client.queue = Some(queue);
+            return Ran::Waits(Awaited::Exclusion);
         }
-        run(context, &queue);
-        exclusive::leave(context);
+        context.run_alone(|context| run(context, &queue));
     } else {
         run(context, &queue);
     }

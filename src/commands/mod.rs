@@ -71,7 +71,7 @@ mod table;
 mod tests;
 
 pub use client::Client;
-pub use engine::{Engine, OUTPUT_SOFT_LIMIT, Position, Progress};
+pub use engine::{Awaited, Engine, OUTPUT_SOFT_LIMIT, Position, Progress};
 pub use lookup::is_logged;
 pub use persistence::{Loading, Persistence};
 pub use state::{COMPATIBLE_VERSION, ServerState};

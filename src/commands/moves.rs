@@ -77,7 +77,7 @@ pub(super) static ROWS: [Row; 5] = [
             Argument::new("index1", ArgumentKind::Integer),
             Argument::new("index2", ArgumentKind::Integer),
         ],
-        handler: Handler::Plain(swapdb),
+        handler: Handler::Alone(swapdb),
         ..MOVES
     },
 ];

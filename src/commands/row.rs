@@ -105,6 +105,8 @@ pub(super) enum Handler {
     Atomic(for<'a> fn(&mut Context<'_>, &Args<'a>) -> Outcome<'a>),
     /// Does the same to each of its keys, to all at one instant.
     EachKey(&'static KeyLoop),
+    /// As `Plain`, while no other client runs a command.
+    Alone(for<'a> fn(&mut Context<'_>, &Args<'a>) -> Outcome<'a>),
     /// May take long: makes its [`Work`], which is done in steps.
     Work(BeginWork),
     /// As [`Plain`](Handler::Plain), but after MULTI it is not queued.

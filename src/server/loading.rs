@@ -279,7 +279,7 @@ impl<'s> Replayer<'s> {
             self.replies.clear();
             match progress {
                 Progress::Done => return Ok(true),
-                Progress::Flush(next) | Progress::Stall(next) => at = next,
+                Progress::Flush(next) | Progress::Stall(next, _) => at = next,
                 Progress::Close => {
                     let text = "it closes a connection".to_owned();
                     return Err(self.refused(chunk.place(begun), text));

@@ -13,6 +13,7 @@ mod append;
 mod clock;
 mod database;
 mod entry;
+mod exclusive;
 mod expiry;
 mod generation;
 mod hash;
@@ -27,6 +28,7 @@ pub use append::ValueTooLong;
 pub use clock::{Clock, ClockSource};
 pub use database::{CounterError, Database};
 pub use entry::{Change, Encoding, Entry};
+pub use exclusive::{Attendance, Exclusion, Member, NOBODY, Ownership};
 pub use expiry::{Sweep, Sweeper};
 pub use log::{Effect, Log, Logged};
 pub use scan::{CURSOR_BITS, ScanPosition};
@@ -74,6 +76,7 @@ pub struct Keyspace {
     clock: Arc<Clock>,
     /// Set once, when changes begin to be logged.
     log: Arc<OnceLock<Log>>,
+    exclusion: Arc<Exclusion>,
     /// Before the collector: dropping the tables needs nothing of it, and what they have retired is
     /// freed when it goes.
     generations: Generations,
@@ -113,6 +116,7 @@ impl Keyspace {
                 collector.clone(),
                 None,
             ),
+            exclusion: Arc::default(),
             sweeps: (0..options.databases).map(|_| AtomicU64::new(0)).collect(),
             collector,
         }
@@ -125,6 +129,7 @@ impl Keyspace {
             versions: self.versions.clone(),
             clock: self.clock.clone(),
             log: self.log.clone(),
+            member: self.exclusion.join(),
             next: Cell::new(0),
             end: Cell::new(0),
             expired: Cell::new(0),
@@ -157,6 +162,11 @@ impl Keyspace {
     /// The log's side of the changes, once they are logged.
     pub fn log(&self) -> Option<&Log> {
         self.log.get()
+    }
+
+    /// The means by which one client has all others out.
+    pub fn exclusion(&self) -> &Arc<Exclusion> {
+        &self.exclusion
     }
 
     /// Number of databases.
@@ -241,6 +251,7 @@ pub struct Local {
     versions: Arc<AtomicU64>,
     clock: Arc<Clock>,
     log: Arc<OnceLock<Log>>,
+    member: Member,
     next: Cell<u64>,
     end: Cell<u64>,
     /// Keys that this thread has found past their deadline and made absent.
@@ -254,6 +265,17 @@ pub struct Local {
 }
 
 impl Local {
+    /// Enters a batch of a client, if no other has all out; before the pin (see [`Member::enter`]).
+    #[inline]
+    pub fn enter_batch(&self, client: u64) -> Option<Attendance<'_>> {
+        self.member.enter(client)
+    }
+
+    /// The thread's part in the exclusion.
+    pub fn member(&self) -> &Member {
+        &self.member
+    }
+
     /// Pins the thread for a batch. Nothing may block while the session lives.
     #[inline]
     pub fn pin(&self) -> Session<'_> {

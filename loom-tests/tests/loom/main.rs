@@ -11,6 +11,7 @@ mod append;
 mod copies;
 mod counters;
 mod ends;
+mod exclusive;
 mod expiry;
 mod flush;
 mod inserts;
