@@ -210,7 +210,11 @@ impl Start {
 
     #[cold]
     fn boxed(&self, key: &[u8], value: Bytes) -> Box<Boxed> {
-        Box::new(Boxed { head: [&self.bytes[..self.length], key].concat(), tail: value })
+        Box::new(Boxed {
+            head: [&self.bytes[..self.length], key].concat(),
+            tail: value,
+            more: vec![],
+        })
     }
 }
 
