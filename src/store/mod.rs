@@ -27,7 +27,7 @@ pub use clock::{Clock, ClockSource};
 pub use database::{CounterError, Database};
 pub use entry::{Change, Encoding, Entry};
 pub use expiry::{Sweep, Sweeper};
-pub use log::{Effect, Log, Logged};
+pub use log::{Block, Effect, Log, Logged};
 pub use scan::{CURSOR_BITS, ScanPosition};
 pub use snapshot::{Snapshot, SnapshotBusy, SnapshotKey};
 
@@ -38,6 +38,7 @@ use crate::sync::plain::{AtomicU64, Ordering};
 use crate::sync::{Arc, OnceLock};
 use generation::Generations;
 use hash::KeyHasher;
+use log::Capture;
 use std::cell::Cell;
 
 /// What a keyspace is made of.
@@ -257,6 +258,7 @@ impl Local {
             log,
             strict: log.is_some_and(Log::is_strict),
             wrote: Cell::new(false),
+            capture: Capture::default(),
         }
     }
 
@@ -320,10 +322,15 @@ pub struct Session<'l> {
     strict: bool,
     /// Whether there are entries that the log was not told of.
     wrote: Cell<bool>,
+    /// What is collected for a block of the log.
+    capture: Capture<'l>,
 }
 
 impl Drop for Session<'_> {
     fn drop(&mut self) {
+        if self.is_in_block() {
+            self.end_block();
+        }
         let is_deferred = self.strict && self.local.defers_wakes.get();
         if let Some(log) = self.log.filter(|_| self.wrote.get() && !is_deferred) {
             log.wake();
@@ -332,10 +339,13 @@ impl Drop for Session<'_> {
 }
 
 impl Session<'_> {
-    /// Lets go of everything read so far, between two commands of a batch.
+    /// Lets go of everything read so far, between two commands of a batch; not in a block of the
+    /// log.
     #[inline]
     pub fn renew(&mut self) {
-        self.guard.repin();
+        if !self.is_in_block() {
+            self.guard.repin();
+        }
     }
 
     /// Unix time in milliseconds, the same during the whole session: a batch has one time.

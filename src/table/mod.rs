@@ -44,7 +44,7 @@ mod scan;
 mod slot;
 mod write;
 
-pub use journal::{Journal, Silent, Tag, Written};
+pub use journal::{BlockJournal, Journal, Part, Silent, Tag, Written};
 pub use scan::{GRAIN_BITS, Which};
 pub use write::Decision;
 
