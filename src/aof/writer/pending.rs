@@ -9,8 +9,8 @@
 //! piece of its own, uncopied. Pieces leave at the front when nobody may need them again: a failed
 //! sync means that everything since the last good one must be written once more, from here.
 //!
-//! A *command* here is what must not be cut: a whole block from its MULTI to its EXEC counts as one.
-//! A long block takes several pieces, of which the last one ends the command.
+//! A *command* here is what must not be cut: a whole block from its MULTI to its EXEC counts as
+//! one. A long block takes several pieces, of which the last one ends the command.
 //!
 //! All positions are offsets in the file.
 

@@ -10,8 +10,8 @@
 //! the same time may have a later ticket than the flush and still counts as before it; and from
 //! [`Logged::Swap`] which database a place belongs to.
 //!
-//! What happens at one instant is one entry, a [`Block`] if it is more than one thing: a commit over
-//! several keys ([`BlockJournal`]), or all that somebody does who is alone with the keyspace
+//! What happens at one instant is one entry, a [`Block`] if it is more than one thing: a commit
+//! over several keys ([`BlockJournal`]), or all that somebody does who is alone with the keyspace
 //! (module `capture`).
 //!
 //! # Exposure
