@@ -179,8 +179,17 @@ impl Ring {
     /// Takes a ticket for a payload that stays where it is.
     pub fn enter_boxed(&self, boxed: Box<Boxed>) -> Entry<'_> {
         let mut entry = self.take(1);
-        entry.put(boxed);
+        entry.payload = Payload::Boxed(boxed);
         entry
+    }
+
+    /// Takes a ticket whose payload comes later.
+    pub fn hold(self: &Arc<Self>) -> Held {
+        let entry = self.take(1);
+        let held = Held { ring: self.clone(), ticket: entry.ticket, payload: None };
+        // Its place is the other's now.
+        std::mem::forget(entry);
+        held
     }
 
     /// A part of an entry that the calling thread holds and publishes later. It takes no place of
@@ -341,15 +350,6 @@ impl Entry<'_> {
         self.ticket
     }
 
-    /// Gives it another payload, before it is committed.
-    ///
-    /// # Panics
-    /// If it is a part of another one.
-    pub fn put(&mut self, boxed: Box<Boxed>) {
-        assert!(self.slots > 0, "a part of an entry has no payload of its own");
-        self.payload = Payload::Boxed(boxed);
-    }
-
     /// The change has taken place.
     #[inline]
     pub fn commit(mut self) {
@@ -392,6 +392,38 @@ impl Drop for Entry<'_> {
         }
         if !planted::is(Planted::VoidWithoutWake) {
             self.ring.wake();
+        }
+    }
+}
+
+/// A place in line that is bound to nothing but the ring, for changes that are collected. Dropped,
+/// it is void.
+#[must_use]
+pub struct Held {
+    ring: Arc<Ring>,
+    ticket: u64,
+    payload: Option<Box<Boxed>>,
+}
+
+impl Held {
+    /// Its ticket.
+    pub fn ticket(&self) -> u64 {
+        self.ticket
+    }
+
+    /// The changes have taken place.
+    pub fn commit(mut self, payload: Box<Boxed>) {
+        self.payload = Some(payload);
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let mut entry =
+            Entry { ring: &self.ring, ticket: self.ticket, slots: 1, payload: Payload::Slots };
+        if let Some(payload) = self.payload.take() {
+            entry.payload = Payload::Boxed(payload);
+            entry.commit();
         }
     }
 }

@@ -170,7 +170,7 @@ fn producers_that_race_lose_nothing_while_the_consumer_naps() {
 fn a_part_takes_no_place_and_says_whether_it_was_committed() {
     let (ring, mut consumer) = Ring::new(8, 1);
     let happened = Cell::new(false);
-    let mut whole = ring.enter_boxed(Box::default());
+    let whole = ring.hold();
     let part = ring.enter_part(whole.ticket(), &happened);
     assert_eq!(part.ticket(), whole.ticket());
     drop(part);
@@ -179,8 +179,9 @@ fn a_part_takes_no_place_and_says_whether_it_was_committed() {
     assert!(happened.get());
     assert!(consumer.next().is_none(), "nothing is published");
     let more = vec![Bytes::from_static(b"b"), Bytes::from_static(b"c")];
-    whole.put(Box::new(Boxed { head: vec![b'-'], tail: Bytes::from_static(b"a"), more }));
-    whole.commit();
+    whole.commit(Box::new(Boxed { head: vec![b'-'], tail: Bytes::from_static(b"a"), more }));
     assert_eq!(payload(&consumer.next().unwrap(), 4), b"-abc");
+    drop(ring.hold());
+    assert!(matches!(consumer.next(), Some(Read::Void)));
     assert!(consumer.next().is_none());
 }

@@ -231,7 +231,7 @@ impl<'s> Database<'s> {
         &self,
         session: &'g Session<'_>,
         key: Key<'_>,
-        mut decide: impl FnMut(Option<RecordRef<'g>>, Option<&Scribe<'_, '_>>) -> Decision<R>,
+        mut decide: impl FnMut(Option<RecordRef<'g>>, Option<&Scribe<'_>>) -> Decision<R>,
     ) -> R {
         let mut over = false;
         let table = self.obtain(session);
@@ -352,7 +352,7 @@ fn add_to(
     key: Key<'_>,
     current: Option<RecordRef<'_>>,
     delta: i64,
-    scribe: Option<&Scribe<'_, '_>>,
+    scribe: Option<&Scribe<'_>>,
 ) -> Decision<Result<i64, CounterError>> {
     let value = match current {
         None => 0,
@@ -391,7 +391,7 @@ fn add_in_place(
     record: RecordRef<'_>,
     counter: &CounterWord,
     delta: i64,
-    scribe: Option<&Scribe<'_, '_>>,
+    scribe: Option<&Scribe<'_>>,
 ) -> Added {
     let Some(scribe) = scribe else {
         return counter.add(delta);

@@ -35,6 +35,7 @@ use crate::record::{Birth, RecordRef, allocated_bytes};
 use crate::ring::{Consumer, Ring};
 use crate::sync::epoch::{Collector, Guard, Participant, limbo_bytes};
 use crate::sync::plain::{AtomicU64, Ordering};
+use crate::sync::planted::{self, Planted};
 use crate::sync::{Arc, OnceLock};
 use generation::Generations;
 use hash::KeyHasher;
@@ -323,7 +324,7 @@ pub struct Session<'l> {
     /// Whether there are entries that the log was not told of.
     wrote: Cell<bool>,
     /// What is collected for a block of the log.
-    capture: Capture<'l>,
+    capture: Capture,
 }
 
 impl Drop for Session<'_> {
@@ -343,7 +344,7 @@ impl Session<'_> {
     /// log.
     #[inline]
     pub fn renew(&mut self) {
-        if !self.is_in_block() {
+        if !self.is_in_block() || planted::is(Planted::BlockRenewed) {
             self.guard.repin();
         }
     }

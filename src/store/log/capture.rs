@@ -20,27 +20,27 @@
 use super::block::{Boundary, Builder};
 use super::format::Code;
 use super::{Log, Session};
-use crate::ring::{Boxed, Entry};
+use crate::ring::{Entry, Held};
 use std::cell::{Cell, RefCell};
 
 /// Where a session collects the parts of a block.
 #[derive(Default)]
-pub(in crate::store) struct Capture<'l> {
+pub(in crate::store) struct Capture {
     /// The block's ticket; 0 outside one.
     ticket: Cell<u64>,
     /// Whether the part that was added last has taken place.
     happened: Cell<bool>,
-    collected: RefCell<Option<Box<Collected<'l>>>>,
+    collected: RefCell<Option<Box<Collected>>>,
 }
 
-struct Collected<'l> {
-    entry: Entry<'l>,
+struct Collected {
+    entry: Held,
     builder: Builder,
     /// The beginning of the last part.
     last: Boundary,
 }
 
-impl Collected<'_> {
+impl Collected {
     /// Takes the last part back if it has not taken place.
     fn settle(&mut self, happened: bool) {
         if !happened {
@@ -60,7 +60,7 @@ impl Session<'_> {
     pub fn begin_block(&self) {
         assert!(!self.is_in_block(), "a block inside a block");
         let Some(log) = self.log else { return };
-        let entry = log.ring.enter_boxed(Box::<Boxed>::default());
+        let entry = log.ring.hold();
         let builder = Builder::new();
         let last = builder.end();
         self.capture.ticket.set(entry.ticket());
@@ -74,13 +74,11 @@ impl Session<'_> {
         let Some(mut collected) = self.capture.collected.take() else { return };
         self.capture.ticket.set(0);
         collected.settle(self.capture.happened.get());
-        let Collected { mut entry, builder, .. } = *collected;
-        if builder.is_empty() {
-            // Void.
-            return;
+        let Collected { entry, builder, .. } = *collected;
+        // Else it is void.
+        if !builder.is_empty() {
+            entry.commit(builder.boxed());
         }
-        entry.put(builder.boxed());
-        entry.commit();
     }
 
     /// Whether changes become parts of a block.

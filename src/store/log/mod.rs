@@ -132,16 +132,16 @@ impl Log {
 }
 
 /// Tells of the changes of one table in one session.
-pub(super) struct Scribe<'s, 'l> {
+pub(super) struct Scribe<'s> {
     log: &'s Log,
-    session: &'s Session<'l>,
+    session: &'s Session<'s>,
     table: u64,
 }
 
-impl<'l> Session<'l> {
+impl<'s> Session<'s> {
     /// Who tells of the changes of a table, if they are logged.
     #[inline]
-    pub(super) fn scribe(&self, table: u64) -> Option<Scribe<'_, 'l>> {
+    pub(super) fn scribe(&'s self, table: u64) -> Option<Scribe<'s>> {
         self.log.map(|log| Scribe { log, session: self, table })
     }
 }
@@ -187,7 +187,7 @@ impl Session<'_> {
     }
 }
 
-impl Scribe<'_, '_> {
+impl Scribe<'_> {
     /// Takes a place for an addition in place to a record; `None` if it must not be done so,
     /// because a snapshot needs the record as it is.
     #[inline]
@@ -212,7 +212,7 @@ impl Scribe<'_, '_> {
     }
 }
 
-impl Journal for Scribe<'_, '_> {
+impl Journal for Scribe<'_> {
     #[inline]
     fn enter(&self, key: Key<'_>, written: Written<'_>) -> Entry<'_> {
         let entry = match self.session.is_in_block() {

@@ -280,7 +280,7 @@ fn one_changed_or_missing_byte_of_a_block_never_makes_the_reader_panic() {
 
 #[test]
 fn a_part_that_wants_a_tail_that_is_not_there_ends_the_block() {
-    let head = vec![Code::Block as u8, 0, Code::Set as u8 | 0x80, 0, 0, Code::Set as u8 | 0x80];
+    let head = [Code::Block as u8, 0, Code::Set as u8 | 0x80, 0, 0, Code::Set as u8 | 0x80];
     let tail = Bytes::from_static(b"tail");
     let boxed = Boxed { head: [&head[..], &[0, 0]].concat(), tail, more: vec![] };
     let block = Block::in_box(&boxed).expect("a block");
