@@ -3,14 +3,17 @@
 use std::io::Write;
 use std::path::Path;
 use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use ferrum_kv::aof;
 use ferrum_kv::aof::writer::{LogHandle, LogOptions, Places};
 use ferrum_kv::config::AppendFsync;
 use ferrum_kv::store::{Keyspace, KeyspaceOptions, NewValue, Session};
 
 use super::harness::{
-    Client, Commands, Folder, LogFile, Random, RedisServer, Server, assert_same, dump, encode,
+    Client, Folder, LogFile, Random, RedisServer, Server, assert_same, dump, encode,
     server_command, strings_in, tool, wait_until,
 };
 
@@ -240,49 +243,95 @@ fn contents_of(client: &mut Client) -> Vec<String> {
     lines
 }
 
-#[test]
-fn our_blocks_are_accepted_and_loaded_by_redis_server_and_by_ourselves() {
-    let log = LogFile::of(b"");
-    let keyspace = Keyspace::new(KeyspaceOptions::default());
-    let options = LogOptions {
-        path: log.path().into(),
-        length: 0,
-        policy: AppendFsync::EverySecond,
-        places: Places::new(DATABASES as u64),
-    };
-    let handle = LogHandle::start(options, keyspace.start_log(1 << 12)).expect("a log");
-    let local = keyspace.join();
-    let mut random = Random(99);
-    for _ in 0..4000 {
-        let session = local.pin();
-        let is_block = random.below(2) == 0;
-        if is_block {
-            session.begin_block();
-        }
-        for _ in 0..random.below(12) {
-            change(&keyspace, &session, &mut random);
-        }
-        // Half of the blocks end with their session.
-        if is_block && random.below(2) == 0 {
-            session.end_block();
-        }
-        drop(session);
-        while !keyspace.log().expect("a log").has_room() {
-            std::thread::yield_now();
+/// A keyspace that is logged by our own writer.
+struct Written {
+    log: LogFile,
+    keyspace: Keyspace,
+    handle: Arc<LogHandle>,
+}
+
+impl Written {
+    fn new() -> Written {
+        let log = LogFile::of(b"");
+        let keyspace = Keyspace::new(KeyspaceOptions::default());
+        let options = LogOptions {
+            path: log.path().into(),
+            length: 0,
+            policy: AppendFsync::EverySecond,
+            places: Places::new(DATABASES as u64),
+        };
+        let handle = LogHandle::start(options, keyspace.start_log(1 << 12)).expect("a log");
+        Written { log, keyspace, handle }
+    }
+
+    /// Makes random changes, half of them in blocks.
+    fn work(&self, seed: u64, count: usize) {
+        let (keyspace, local) = (&self.keyspace, self.keyspace.join());
+        let mut random = Random(seed);
+        for _ in 0..count {
+            let session = local.pin();
+            let is_block = random.below(2) == 0;
+            if is_block {
+                session.begin_block();
+            }
+            for _ in 0..random.below(12) {
+                change(keyspace, &session, &mut random);
+            }
+            // Half of the blocks end with their session.
+            if is_block && random.below(2) == 0 {
+                session.end_block();
+            }
+            drop(session);
+            while !keyspace.log().expect("a log").has_room() {
+                std::thread::yield_now();
+            }
         }
     }
-    handle.stop(Duration::from_secs(20)).expect("written");
-    let bytes = log.bytes();
-    let blocks = Commands::all(&bytes).iter().filter(|c| c.name() == "EXEC").count();
-    assert!(blocks > 1000, "{blocks}");
-    let check = tool("redis-check-aof").arg(log.path()).stdin(Stdio::null()).output();
-    assert!(check.expect("it runs").status.success(), "redis-check-aof");
 
-    let expected = contents(&keyspace);
-    assert!(expected.len() > 50, "{}", expected.len());
-    let folder = Folder::new();
-    let redis = redis_on(&bytes, folder.path());
-    assert!(contents_of(&mut redis.connect()) == expected, "redis-server");
-    let server = Server::with(&log.flags("always"));
-    assert!(contents_of(&mut server.connect()) == expected, "FerrumKV");
+    /// Stops the writer; all who load the log come to what is in the keyspace.
+    fn assert_loaded_the_same(&self) {
+        self.handle.stop(Duration::from_secs(20)).expect("written");
+        let check = tool("redis-check-aof").arg(self.log.path()).stdin(Stdio::null()).output();
+        assert!(check.expect("it runs").status.success(), "redis-check-aof");
+        let expected = contents(&self.keyspace);
+        assert!(expected.len() > 50, "{}", expected.len());
+        let folder = Folder::new();
+        let redis = redis_on(&self.log.bytes(), folder.path());
+        assert!(contents_of(&mut redis.connect()) == expected, "redis-server");
+        let server = Server::with(&self.log.flags("always"));
+        assert!(contents_of(&mut server.connect()) == expected, "FerrumKV");
+    }
+}
+
+#[test]
+fn our_blocks_are_accepted_and_loaded_by_redis_server_and_by_ourselves() {
+    let written = Written::new();
+    written.work(99, 4000);
+    written.assert_loaded_the_same();
+    let blocks = blocks(&written.log.bytes());
+    assert!(blocks > 1000, "{blocks}");
+}
+
+#[test]
+fn no_block_is_lost_or_split_while_the_log_is_rewritten_again_and_again() {
+    let written = Written::new();
+    let is_over = AtomicBool::new(false);
+    let path = Path::new(written.log.path());
+    std::thread::scope(|scope| {
+        let rewriter = scope.spawn(|| {
+            let mut rewrites = 0;
+            while !is_over.load(Ordering::Relaxed) {
+                let stop = ferrum_kv::sync::AtomicBool::new(false);
+                let done = aof::rewrite(&written.keyspace, &written.handle, path, &stop);
+                assert!(done.expect("the disk works").is_some());
+                rewrites += 1;
+            }
+            rewrites
+        });
+        written.work(100, 20_000);
+        is_over.store(true, Ordering::Relaxed);
+        let rewrites = rewriter.join().expect("it ends");
+        assert!(rewrites > 3, "{rewrites}");
+    });
+    written.assert_loaded_the_same();
 }
