@@ -40,7 +40,9 @@ impl Context<'_> {
     /// Runs `body` when all others are out, and lets them in again.
     pub(super) fn run_alone(&mut self, body: impl FnOnce(&mut Self)) {
         self.alone = true;
+        self.session.begin_block();
         body(self);
+        self.session.end_block();
         self.alone = self.attendance.is_none();
         self.client.give_back_exclusion();
     }

@@ -85,8 +85,7 @@ impl Generations {
             let mut slots = unsafe { &*old }.slots().to_vec();
             slots.swap(one, other);
             // Between the load and the exchange; void if the exchange is lost.
-            let entry = session.log.map(|log| log.enter_swap(one, other));
-            entry.iter().for_each(|entry| session.note_entry(entry));
+            let entry = session.enter_swap(one, other);
             let new = Order::boxed(slots, entry.as_ref().map_or(0, |entry| entry.ticket() + 1));
             // Release: whoever loads the pointer sees the order whole. Relaxed: the loser reads it
             // again.
@@ -192,8 +191,7 @@ impl Generations {
             };
             let new = self.boxed(table.number() + self.len() as u64);
             // Between the load and the exchange; void if the exchange is lost.
-            let entry = session.log.map(|log| log.enter_flush(table.number()));
-            entry.iter().for_each(|entry| session.note_entry(entry));
+            let entry = session.enter_flush(table.number());
             // AcqRel: release the new table; acquire all that was done in the old one.
             let won = if planted::is(Planted::FlushBySeparateSteps) {
                 slot.store(new, Ordering::Release);

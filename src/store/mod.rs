@@ -30,7 +30,7 @@ pub use database::{CounterError, Database};
 pub use entry::{Change, Encoding, Entry};
 pub use exclusive::{Attendance, Exclusion, Member, NOBODY, Ownership};
 pub use expiry::{Sweep, Sweeper};
-pub use log::{Effect, Log, Logged};
+pub use log::{Block, Effect, Log, Logged};
 pub use scan::{CURSOR_BITS, ScanPosition};
 pub use snapshot::{Snapshot, SnapshotBusy, SnapshotKey};
 pub use transaction::Watched;
@@ -39,10 +39,12 @@ use crate::record::{Birth, RecordRef, allocated_bytes};
 use crate::ring::{Consumer, Ring};
 use crate::sync::epoch::{Collector, Guard, Participant, limbo_bytes};
 use crate::sync::plain::{AtomicU64, Ordering};
+use crate::sync::planted::{self, Planted};
 use crate::sync::{Arc, OnceLock};
 use crate::table::Transaction;
 use generation::Generations;
 use hash::KeyHasher;
+use log::Capture;
 use std::cell::{Cell, RefCell};
 
 /// What a keyspace is made of.
@@ -105,17 +107,18 @@ impl Keyspace {
     /// An empty keyspace.
     pub fn new(options: KeyspaceOptions) -> Self {
         let collector = Collector::new();
+        let log: Arc<OnceLock<Log>> = Arc::default();
         Self {
             hasher: KeyHasher::new(options.hash_seed),
             versions: Arc::new(AtomicU64::new(1)),
             clock: Arc::new(Clock::new(options.clock)),
-            log: Arc::default(),
             generations: Generations::new(
                 options.databases,
                 options.table,
                 collector.clone(),
-                None,
+                Some(log.clone()),
             ),
+            log,
             exclusion: Arc::default(),
             sweeps: (0..options.databases).map(|_| AtomicU64::new(0)).collect(),
             collector,
@@ -292,6 +295,7 @@ impl Local {
             wrote: Cell::new(false),
             transacts: false,
             attempts: false,
+            capture: Capture::default(),
         }
     }
 
@@ -359,11 +363,16 @@ pub struct Session<'l> {
     transacts: bool,
     /// Whether one was lost that is to be tried again.
     attempts: bool,
+    /// What is collected for a block of the log.
+    capture: Capture,
 }
 
 impl Drop for Session<'_> {
     fn drop(&mut self) {
         self.abandon();
+        if self.is_in_block() {
+            self.end_block();
+        }
         let is_deferred = self.strict && self.local.defers_wakes.get();
         if let Some(log) = self.log.filter(|_| self.wrote.get() && !is_deferred) {
             log.wake();
@@ -372,12 +381,13 @@ impl Drop for Session<'_> {
 }
 
 impl Session<'_> {
-    /// Lets go of everything read so far, between two commands of a batch; not within a
-    /// transaction.
+    /// Lets go of everything read so far, between two commands of a batch; not within a transaction,
+    /// nor in a block of the log.
     #[inline]
     pub fn renew(&mut self) {
         // What a transaction has read is used until its end, over all its attempts.
-        if !self.transacts && !self.attempts {
+        let transacts = self.transacts || self.attempts;
+        if !transacts && (!self.is_in_block() || planted::is(Planted::BlockRenewed)) {
             self.guard.repin();
         }
     }

@@ -100,6 +100,8 @@ pub enum Planted {
     ExpiredBuiltUpon,
     /// The position that a reply exposes is taken before what it shows is read.
     ExposedEarly,
+    /// A session is renewed in a block of the log.
+    BlockRenewed,
     /// An entry of the ring is published without releasing its payload.
     RelaxedEntry,
     /// The consumer looks at an entry's state without acquiring its payload.

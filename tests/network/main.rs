@@ -15,6 +15,7 @@ mod handshake;
 mod inline_commands;
 mod life_cycle;
 mod log_and_redis;
+mod log_blocks;
 mod log_check;
 mod log_recovery;
 mod log_rewrite;
