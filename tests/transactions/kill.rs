@@ -34,7 +34,7 @@ fn key(client: u64, number: u64) -> String {
 fn write(client: u64, value: u64) -> Vec<Arguments> {
     let keys = (0..KEYS).map(|number| key(client, number));
     let values: Vec<_> = keys.map(|key| format!("{key} {value}")).collect();
-    // Some values are long, and an odd client's group is in database 0 only.
+    // An odd client's group is in database 0 only.
     let mset = line(&format!("MSET {}", values.join(" ")));
     if client % 2 == 1 {
         return vec![mset];
@@ -77,7 +77,7 @@ fn value(link: &mut Link, client: u64, database: u64) -> u64 {
     values[0]
 }
 
-fn kills(policy: &'static str) {
+fn kills(policy: &'static str, with_rewrites: bool) {
     let mut target = Target::start(policy);
     if !target.has_log() {
         println!("left out: a server that runs already is not killed");
@@ -96,6 +96,10 @@ fn kills(policy: &'static str) {
                     scope.spawn(move || work(address, client, from, seed))
                 })
                 .collect();
+            if with_rewrites {
+                let reply = target.link().ask("BGREWRITEAOF");
+                assert!(!reply.is_error(), "{reply:?}");
+            }
             std::thread::sleep(Duration::from_millis(20 + random.below(230)));
             target.kill();
             workers.into_iter().map(|worker| worker.join().expect("no panic")).collect()
@@ -122,15 +126,21 @@ fn kills(policy: &'static str) {
 
 #[test]
 fn a_kill_leaves_no_half_of_a_transaction_under_always() {
-    kills("always");
+    kills("always", false);
 }
 
 #[test]
 fn a_kill_leaves_no_half_of_a_transaction_under_everysec() {
-    kills("everysec");
+    kills("everysec", false);
 }
 
 #[test]
 fn a_kill_leaves_no_half_of_a_transaction_under_no() {
-    kills("no");
+    kills("no", false);
+}
+
+#[test]
+fn a_kill_during_a_rewrite_leaves_no_half_of_a_transaction() {
+    kills("always", true);
+    kills("everysec", true);
 }

@@ -20,6 +20,7 @@ mod history;
 mod kill;
 mod link;
 mod random;
+mod rooms;
 mod shuffle;
 mod synthetic;
 mod target;

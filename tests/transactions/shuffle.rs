@@ -8,7 +8,8 @@
 //! *The shell game*: some tokens under more keys, moved by plain RENAMENX. Whoever reads all keys at
 //! once sees each token, and sees it once.
 //!
-//! *The pair*: two keys that are set together and removed together, always to the same value.
+//! *The pair*: two keys that are set together and removed together, always to the same value. So
+//! nothing is left when one is taken from the other (BITOP XOR).
 
 use std::collections::BTreeMap;
 
@@ -146,7 +147,7 @@ fn look_under_shells(link: &mut Link) {
 }
 
 fn pair(link: &mut Link, random: &mut Random, token: u32) {
-    match random.below(6) {
+    match random.below(7) {
         0 => {
             let reply = link.ask(&format!("MSET pair:a {token} pair:b {token}"));
             assert!(reply.is_ok(), "{reply:?}");
@@ -161,6 +162,15 @@ fn pair(link: &mut Link, random: &mut Random, token: u32) {
             assert!(matches!(reply, Reply::Number(0 | 2)), "half a pair was removed: {reply:?}");
         }
         4 => {
+            let result = format!("pair:{token}");
+            let replies = link.run_all(&[
+                line(&format!("BITOP XOR {result} pair:a pair:b")),
+                line(&format!("BITCOUNT {result}")),
+                line(&format!("DEL {result}")),
+            ]);
+            assert_eq!(replies[1], Reply::Number(0), "the pair was not the same: {replies:?}");
+        }
+        5 => {
             let command = ["EXISTS", "TOUCH"][random.below(2) as usize];
             let reply = link.ask(&format!("{command} pair:b pair:a"));
             assert!(matches!(reply, Reply::Number(0 | 2)), "half a pair is there: {reply:?}");

@@ -7,6 +7,7 @@ use std::time::Instant;
 use super::command::{Chooser, Command, Meaning, would_write};
 use super::history::{Step, Transaction};
 use super::link::{Arguments, Link, Reply, line};
+use super::rooms::Rooms;
 use super::shuffle::Shuffler;
 
 /// What the clients of one run share.
@@ -27,14 +28,27 @@ impl Shared {
     }
 }
 
+/// What a client leaves out, as if the server did: the judge has to find it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sabotage {
+    /// Keys are not watched.
+    NoWatch,
+    /// The commands of a block run one by one.
+    TornBlocks,
+    /// MGET and MSET are one command a key.
+    TornCommands,
+}
+
 /// A client at work.
 pub(crate) struct Worker<'s> {
     shared: &'s Shared,
     link: Link,
     client: usize,
     chooser: Chooser,
+    pub(crate) sabotage: Option<Sabotage>,
     pub(crate) history: Vec<Transaction>,
     pub(crate) shuffler: Shuffler,
+    pub(crate) rooms: Rooms,
 }
 
 impl<'s> Worker<'s> {
@@ -44,19 +58,25 @@ impl<'s> Worker<'s> {
             link: Link::open(address),
             client,
             chooser: Chooser::new(client, seed),
+            sabotage: None,
             history: Vec::new(),
             shuffler: Shuffler::default(),
+            rooms: Rooms::default(),
         }
     }
 
     /// Runs so many transactions.
     pub(crate) fn work(&mut self, transactions: u64) {
         while (self.history.len() as u64) < transactions {
-            match self.chooser.random.below(10) {
-                0..3 => self.one_command(),
-                3..7 => self.block(),
-                7..9 => self.watch(),
-                _ => self.shuffle(),
+            match self.chooser.random.below(100) {
+                0..30 => self.one_command(),
+                30..70 => self.block(),
+                70..90 => self.watch(),
+                // The judges of these stop at the first thing that is wrong.
+                90.. if self.sabotage.is_some() => self.block(),
+                90..98 => self.shuffle(),
+                98 => self.count_twice(),
+                _ => self.enter_rooms(),
             }
         }
     }
@@ -86,10 +106,28 @@ impl<'s> Worker<'s> {
 
     fn run_one(&mut self, command: &Command) {
         let began = self.shared.now();
-        let reply = self.link.run(&command.arguments);
+        let reply = match self.sabotage {
+            Some(Sabotage::TornCommands) => self.run_torn(&command.arguments),
+            _ => self.link.run(&command.arguments),
+        };
         let mut steps = Vec::new();
         self.chooser.understand(&command.meaning, reply, &mut steps);
         self.note(began, true, steps);
+    }
+
+    /// Runs MGET and MSET key by key, and what else there is as it is.
+    fn run_torn(&mut self, arguments: &Arguments) -> Reply {
+        let keys = &arguments[1..];
+        let mut run = |command: &str, rest: &[String]| {
+            let mut arguments = vec![command.to_owned()];
+            arguments.extend_from_slice(rest);
+            self.link.run(&arguments)
+        };
+        match arguments[0].as_str() {
+            "MGET" => Reply::Many(keys.chunks(1).map(|key| run("GET", key)).collect()),
+            "MSET" => keys.chunks(2).map(|pair| run("SET", pair)).last().expect("a pair"),
+            command => run(command, keys),
+        }
     }
 
     /// MULTI, commands, EXEC; now and then DISCARD, or a command that makes EXEC refuse.
@@ -129,6 +167,9 @@ impl<'s> Worker<'s> {
         let read = Command::get_all(keys.clone());
         let mut watch = read.arguments.clone();
         watch[0] = "WATCH".to_owned();
+        if self.sabotage == Some(Sabotage::NoWatch) {
+            watch = line("SELECT 0");
+        }
         let replies = match self.chooser.random.below(2) {
             0 => self.link.run_all(&[watch, read.arguments.clone()]).remove(1),
             _ => {
@@ -160,6 +201,11 @@ impl<'s> Worker<'s> {
     /// Sends a block that ends with these commands, in one piece or each command by itself. Returns
     /// when it sent the last one, and the reply to that.
     fn send(&mut self, commands: &[Command], end: &[Arguments]) -> (u64, Reply) {
+        if self.sabotage == Some(Sabotage::TornBlocks) && end == [line("EXEC")] {
+            let began = self.shared.now();
+            let replies = commands.iter().map(|command| self.link.run(&command.arguments));
+            return (began, Reply::Many(replies.collect()));
+        }
         let mut all = vec![line("MULTI")];
         all.extend(commands.iter().map(|command| command.arguments.clone()));
         all.extend_from_slice(end);
@@ -199,6 +245,20 @@ impl<'s> Worker<'s> {
         let meanings = commands.iter().map(|command| &command.meaning);
         let steps = meanings.flat_map(|meaning: &Meaning| would_write(meaning)).collect();
         self.note(began, false, steps);
+    }
+
+    /// While many keys come and go elsewhere, a block sees the same number of keys twice.
+    fn count_twice(&mut self) {
+        let block = ["MULTI", "DBSIZE", "GET t:0", "RANDOMKEY", "DBSIZE", "EXEC"].map(line);
+        let counts = self.link.run_all(&block).pop().expect("of EXEC").many();
+        assert_eq!(counts[0], counts[3], "others were not kept out");
+    }
+
+    fn enter_rooms(&mut self) {
+        let began = self.shared.now();
+        let token = self.chooser.fresh();
+        let step = self.rooms.step(&mut self.link, &mut self.chooser.random, token);
+        self.note(began, true, vec![step]);
     }
 
     fn shuffle(&mut self) {
