@@ -92,10 +92,8 @@ pub(crate) fn check(history: &[Transaction]) -> Vec<Anomaly> {
     };
     checker.find_orders();
     checker.find_writers();
-    for number in 0..history.len() {
-        if history[number].is_committed {
-            checker.look_into(number as u32);
-        }
+    for (number, _) in checker.committed() {
+        checker.look_into(number);
     }
     checker.find_lost();
     checker.judge_reads();
@@ -160,10 +158,10 @@ impl<'h> Checker<'h> {
                     let second = number as u32;
                     self.anomalies.push(Anomaly::WrittenTwice { first, second, key, version });
                 }
-                if let Some(earlier) = last.insert(key, version) {
-                    if let Some(writer) = self.writers.get_mut(&(key, earlier)) {
-                        writer.is_last = false;
-                    }
+                if let Some(earlier) = last.insert(key, version)
+                    && let Some(writer) = self.writers.get_mut(&(key, earlier))
+                {
+                    writer.is_last = false;
                 }
             }
         }

@@ -1,9 +1,9 @@
 //! Random commands, and what their replies mean.
 //!
-//! There are five classes of keys. *Lists* are added to. *Registers* are replaced by whoever is told
-//! what was there. *Counters* rise by one. A *group* is set at once and by one client only. *Firsts*
-//! are set by MSETNX, once and for all. Lists and firsts change with time, so that their values stay
-//! short and there is always something to compete for.
+//! There are five classes of keys. *Lists* are added to. *Registers* are replaced by whoever is
+//! told what was there. *Counters* rise by one. A *group* is set at once and by one client only.
+//! *Firsts* are set by MSETNX, once and for all. Lists and firsts change with time, so that their
+//! values stay short and there is always something to compete for.
 
 use std::collections::HashMap;
 

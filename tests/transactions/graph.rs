@@ -35,8 +35,8 @@ impl<L: Copy + Ord> Graph<L> {
         &self.edges[self.starts[node as usize]..self.starts[node as usize + 1]]
     }
 
-    /// For each group of nodes that all reach each other a shortest cycle among them, as edges from,
-    /// to, label.
+    /// For each group of nodes that all reach each other a shortest cycle among them, as edges
+    /// from, to, label.
     pub(crate) fn cycles(&self) -> Vec<Vec<(u32, u32, L)>> {
         let component = self.components();
         let mut members: Vec<Vec<u32>> = vec![Vec::new(); self.nodes()];

@@ -30,7 +30,8 @@ fn key(client: u64, number: u64) -> String {
     format!("group:{client}:{number}")
 }
 
-/// Commands that write `value` to the group of a client, at once; the last one says that it is done.
+/// Commands that write `value` to the group of a client, at once; the last one says that it is
+/// done.
 fn write(client: u64, value: u64) -> Vec<Arguments> {
     let keys = (0..KEYS).map(|number| key(client, number));
     let values: Vec<_> = keys.map(|key| format!("{key} {value}")).collect();

@@ -1,12 +1,12 @@
 //! Commands that move values between keys: RENAME, RENAMENX, COPY, DEL, MSETNX.
 //!
-//! *The box*: some keys that change only in blocks with an INCR of the box's counter, so each change
-//! has a number. In the end all changes are done again in the order of their numbers, on a map: each
-//! must have had the reply that it has there, and who read the box at a number must have seen what
-//! is there then.
+//! *The box*: some keys that change only in blocks with an INCR of the box's counter, so each
+//! change has a number. In the end all changes are done again in the order of their numbers, on a
+//! map: each must have had the reply that it has there, and who read the box at a number must have
+//! seen what is there then.
 //!
-//! *The shell game*: some tokens under more keys, moved by plain RENAMENX. Whoever reads all keys at
-//! once sees each token, and sees it once.
+//! *The shell game*: some tokens under more keys, moved by plain RENAMENX. Whoever reads all keys
+//! at once sees each token, and sees it once.
 //!
 //! *The pair*: two keys that are set together and removed together, always to the same value. So
 //! nothing is left when one is taken from the other (BITOP XOR).
