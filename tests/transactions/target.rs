@@ -37,9 +37,7 @@ impl Target {
     fn launch(&mut self) {
         match &mut self.kind {
             Kind::Ours(server, log) => {
-                let mut flags = vec!["--io-threads", "2"];
-                flags.extend(log.flags(self.policy));
-                *server = Some(Server::with(&flags));
+                *server = Some(Server::with(&log.flags(self.policy)));
             }
             Kind::Redis(server, log) => {
                 let flags = ["--save", "", "--appendonly", "yes", "--appendfsync", self.policy];
