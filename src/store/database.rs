@@ -49,6 +49,11 @@ impl<'s> Database<'s> {
         table
     }
 
+    /// How often it was exchanged with another.
+    pub(super) fn swaps(&self, session: &Session<'_>) -> u64 {
+        self.generations.swaps(self.index, &session.guard)
+    }
+
     /// Its number.
     pub(super) fn index(&self) -> usize {
         self.index
