@@ -336,10 +336,13 @@ impl Transaction {
         self.accesses.iter().map(wanted).collect()
     }
 
-    /// Whether there is one key, and what is expected of it can be seen by its record.
+    /// Whether there is one key, and what is expected and becomes of it can be told by a record.
     fn is_single(&self) -> bool {
         match &self.accesses[..] {
-            [access] => !matches!(access.expected(), Expected::AbsentSince(_)),
+            [access] => {
+                let comes_and_goes = access.state == State::Removed && access.was_absent();
+                !comes_and_goes && !matches!(access.expected(), Expected::AbsentSince(_))
+            }
             _ => false,
         }
     }
