@@ -16,7 +16,8 @@ pub(crate) const CLIENTS: usize = 8;
 
 /// Keys of a class that are used at the same time.
 const KEYS: u64 = 4;
-const GROUP_KEYS: u64 = 3;
+/// So many that a command over them takes a while.
+const GROUP_KEYS: u64 = 8;
 const FIRST_KEYS: u64 = 4;
 
 const REGISTERS: u32 = 1_000;
@@ -154,7 +155,9 @@ impl Chooser {
     pub(crate) fn some_keys(&mut self, time: u64) -> Vec<u32> {
         let mut keys: Vec<u32> = match self.random.below(3) {
             0 => {
-                let client = self.random.below(CLIENTS as u64) as u32;
+                // Two groups are looked at most, so that their writers are met.
+                let among = if self.random.below(4) > 0 { 2 } else { CLIENTS as u64 };
+                let client = self.random.below(among) as u32;
                 let first = GROUPS + client * GROUP_KEYS as u32;
                 (first..first + GROUP_KEYS as u32).collect()
             }

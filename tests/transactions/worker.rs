@@ -10,6 +10,9 @@ use super::link::{Arguments, Link, Reply, line};
 use super::rooms::Rooms;
 use super::shuffle::Shuffler;
 
+/// Commands that are sent at once, in a burst.
+const BURST: u64 = 40;
+
 /// What the clients of one run share.
 pub(crate) struct Shared {
     started: Instant,
@@ -69,7 +72,8 @@ impl<'s> Worker<'s> {
     pub(crate) fn work(&mut self, transactions: u64) {
         while (self.history.len() as u64) < transactions {
             match self.chooser.random.below(100) {
-                0..30 => self.one_command(),
+                0..26 => self.one_command(),
+                26..30 => self.burst(),
                 30..70 => self.block(),
                 70..90 => self.watch(),
                 // The judges of these stop at the first thing that is wrong.
@@ -102,6 +106,33 @@ impl<'s> Worker<'s> {
     fn one_command(&mut self) {
         let command = self.command();
         self.run_one(&command);
+    }
+
+    /// Many commands and short blocks, sent at once: the workers of the server are then busy at the
+    /// same time, and meet within single commands.
+    fn burst(&mut self) {
+        let commands: Vec<_> = (0..BURST).map(|_| self.command()).collect();
+        // Those that go into blocks of two, and those that do not.
+        let blocks = if self.sabotage.is_none() { self.chooser.random.below(BURST / 2) } else { 0 };
+        let (in_blocks, alone) = commands.split_at(2 * blocks as usize);
+        let mut all: Vec<Arguments> = Vec::new();
+        for pair in in_blocks.chunks(2) {
+            all.push(line("MULTI"));
+            all.extend(pair.iter().map(|command| command.arguments.clone()));
+            all.push(line("EXEC"));
+        }
+        all.extend(alone.iter().map(|command| command.arguments.clone()));
+        let began = self.shared.now();
+        let mut replies = self.link.run_all(&all).into_iter();
+        for pair in in_blocks.chunks(2) {
+            let reply = replies.nth(3).expect("of EXEC");
+            self.finish(began, Vec::new(), pair, reply);
+        }
+        for (command, reply) in alone.iter().zip(replies) {
+            let mut steps = Vec::new();
+            self.chooser.understand(&command.meaning, reply, &mut steps);
+            self.note(began, true, steps);
+        }
     }
 
     fn run_one(&mut self, command: &Command) {
