@@ -340,7 +340,7 @@ impl Transaction {
     fn is_single(&self) -> bool {
         match &self.accesses[..] {
             [access] => {
-                let comes_and_goes = access.state == State::Removed && access.was_absent();
+                let comes_and_goes = access.state == State::Removed && access.found().is_none();
                 !comes_and_goes && !matches!(access.expected(), Expected::AbsentSince(_))
             }
             _ => false,
