@@ -39,10 +39,10 @@ const CHUNKS: usize = 3;
 /// the writer sleeps.
 const RING_SLOTS_MIN: usize = 1 << 14;
 
-/// Slots that a worker may take after it has asked for room: a window has 64 commands, of which each
-/// takes four at most, and four more if its key was past its deadline. (A command of many keys takes
-/// one for them all, and asks again for each that is past its deadline.) Eight times that, since
-/// attempts that come to nothing take theirs too.
+/// Slots that a worker may take after it has asked for room: a window has 64 commands, of which
+/// each takes four at most, and four more if its key was past its deadline. (A command of many keys
+/// takes one for them all, and asks again for each that is past its deadline.) Eight times that,
+/// since attempts that come to nothing take theirs too.
 const WORKER_SLOTS: usize = 8 * 64 * (4 + 4);
 
 /// The time between two messages about the progress.

@@ -381,8 +381,8 @@ impl Drop for Session<'_> {
 }
 
 impl Session<'_> {
-    /// Lets go of everything read so far, between two commands of a batch; not within a transaction,
-    /// nor in a block of the log.
+    /// Lets go of everything read so far, between two commands of a batch; not within a
+    /// transaction, nor in a block of the log.
     #[inline]
     pub fn renew(&mut self) {
         // What a transaction has read is used until its end, over all its attempts.

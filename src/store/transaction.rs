@@ -94,8 +94,8 @@ impl Session<'_> {
         }
     }
 
-    /// Whether a watched key is as it was. In a transaction it then counts as read. An absent key of
-    /// a database that was flushed or exchanged meanwhile counts as changed: what it was before
+    /// Whether a watched key is as it was. In a transaction it then counts as read. An absent key
+    /// of a database that was flushed or exchanged meanwhile counts as changed: what it was before
     /// that is not known any more.
     pub fn is_unchanged(&self, keyspace: &Keyspace, watched: &Watched) -> bool {
         let (database, key) = (keyspace.database(watched.database), keyspace.key(&watched.key));
