@@ -12,6 +12,7 @@
 use super::context::{Context, Counts};
 use super::row::{Categories, Row};
 use crate::resp::{Mark, Protocol};
+use crate::store::Session;
 
 /// How a run of something atomic has ended.
 pub(super) enum Ending<T> {
@@ -38,9 +39,25 @@ pub(super) fn atomically<T>(
     atomically_or_not(context, |context| Ending::Commit(body(context)))
 }
 
+/// [`atomically`] for what only reads keys.
+pub(super) fn atomically_read<T>(
+    context: &mut Context<'_>,
+    mut body: impl FnMut(&mut Context<'_>) -> T,
+) -> T {
+    run(context, |session| session.begin_reading(), |context| Ending::Commit(body(context)))
+}
+
 /// [`atomically`], unless `body` says that there is nothing to commit.
 pub(super) fn atomically_or_not<T>(
     context: &mut Context<'_>,
+    body: impl FnMut(&mut Context<'_>) -> Ending<T>,
+) -> T {
+    run(context, |session| session.begin(), body)
+}
+
+fn run<T>(
+    context: &mut Context<'_>,
+    begin: fn(&mut Session<'_>),
     mut body: impl FnMut(&mut Context<'_>) -> Ending<T>,
 ) -> T {
     if context.alone || context.session.in_transaction() {
@@ -49,7 +66,7 @@ pub(super) fn atomically_or_not<T>(
     }
     let checkpoint = Checkpoint::of(context);
     loop {
-        context.session.begin();
+        begin(&mut context.session);
         match body(context) {
             Ending::Abandon(result) => {
                 context.session.abandon();

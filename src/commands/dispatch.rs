@@ -6,7 +6,7 @@ use super::atomic::atomically;
 use super::context::Context;
 use super::lookup;
 use super::refusal::Refusal;
-use super::row::{Handler, Row};
+use super::row::{Flags, Handler, Row};
 use super::{each_key, exec, long};
 use crate::resp::Args;
 use crate::store::{Key, Keyspace};
@@ -92,7 +92,10 @@ pub(super) fn run_row(context: &mut Context<'_>, row: &Row, args: &Args<'_>, has
         }
         Handler::Atomic(handler) => atomically(context, |context| handler(context, args)),
         Handler::EachKey(key_loop) => match row.keys {
-            Some(keys) => each_key::run(context, keys, key_loop, args, hashes),
+            Some(keys) => {
+                let only_reads = row.flags.contains(Flags::READONLY);
+                each_key::run(context, keys, key_loop, only_reads, args, hashes)
+            }
             None => Ok(()),
         },
         Handler::Work(begin) => long::run_to_end(context, args, begin),

@@ -4,7 +4,7 @@
 //! any number they run in one go, as in Redis: who sends a million keys holds the worker while they
 //! are handled, and the memory of the reply.
 
-use super::atomic::atomically;
+use super::atomic::{atomically, atomically_read};
 use super::context::Context;
 use super::engine::WINDOW_KEYS;
 use super::row::{KeyLoop, Keys, Outcome};
@@ -16,6 +16,7 @@ pub(super) fn run<'a>(
     context: &mut Context<'_>,
     keys: Keys,
     key_loop: &KeyLoop,
+    only_reads: bool,
     args: &Args<'a>,
     hashes: &[u64],
 ) -> Outcome<'a> {
@@ -23,6 +24,7 @@ pub(super) fn run<'a>(
     let each = Each { keys, key_loop, args, count };
     match count {
         0 | 1 => each.run(context, hashes),
+        _ if only_reads => atomically_read(context, |context| each.run(context, hashes)),
         _ => atomically(context, |context| each.run(context, hashes)),
     }
 }

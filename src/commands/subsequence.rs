@@ -1,6 +1,6 @@
 //! LCS: the longest common subsequence of two values, in steps.
 
-use super::atomic::atomically;
+use super::atomic::atomically_read;
 use super::context::{Context, integer, with_bytes};
 use super::lcs::{Lcs, LcsError, Wanted};
 use super::long::Work;
@@ -136,7 +136,8 @@ fn read(context: &mut Context<'_>, key: &[u8]) -> Bytes {
 }
 
 fn lcs<'a>(context: &mut Context<'_>, args: &Args<'a>) -> Result<Box<dyn Work>, Refusal<'a>> {
-    let [a, b] = atomically(context, |context| [1, 2].map(|index| read(context, args.get(index))));
+    let [a, b] =
+        atomically_read(context, |context| [1, 2].map(|index| read(context, args.get(index))));
     let options = Options::parse(args)?;
     let wanted = if options.length { Wanted::Length } else { Wanted::Alignment };
     let limit = context.state.config.proto_max_bulk_len_bytes as u64;

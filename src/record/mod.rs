@@ -104,6 +104,26 @@ pub unsafe fn retire(guard: &Guard<'_>, record: *mut Header) {
     }
 }
 
+/// [`retire`] for an intent and the record that it has replaced, in one.
+///
+/// # Safety
+/// As for [`retire`], for both.
+pub unsafe fn retire_both(guard: &Guard<'_>, intent: *mut Header, before: *mut Header) {
+    // SAFETY: as in `retire`, for both.
+    let (bytes, remains) = unsafe {
+        let records = [RecordRef::from_raw(intent), RecordRef::from_raw(before)];
+        let bytes = records.iter().map(|record| record.allocated_size()).sum();
+        (bytes, records.map(Remains::of))
+    };
+    // SAFETY: as in `retire`, for both.
+    unsafe {
+        guard.defer(bytes, move || {
+            let remains = remains;
+            remains.into_iter().for_each(|remains| remains.release());
+        });
+    }
+}
+
 /// Frees a record at once.
 ///
 /// # Safety

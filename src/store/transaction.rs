@@ -63,6 +63,17 @@ impl Session<'_> {
         self.transacts = true;
     }
 
+    /// [`begin`](Session::begin) for what only reads.
+    pub fn begin_reading(&mut self) {
+        // An attempt that was lost is followed by an ordinary one.
+        if self.attempts {
+            return self.begin();
+        }
+        debug_assert!(!self.transacts);
+        self.local.transaction.borrow_mut().begin_reading();
+        self.transacts = true;
+    }
+
     /// Makes all changes at one instant, if everything that was read is still so. False: nothing
     /// has happened, and all is to be done again from [`begin`](Session::begin) on, or
     /// [`abandon`](Session::abandon)ed. After some lost attempts the next one is protected.

@@ -40,6 +40,7 @@
 mod access;
 mod array;
 mod commit;
+mod glance;
 mod journal;
 mod look;
 mod migrate;

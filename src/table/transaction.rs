@@ -4,7 +4,8 @@
 //! Everything read of the tables is noted with its *identity*: the record, and the value of its
 //! counter. Everything written is kept here, and read back from here. At the end
 //! * a transaction that has only read looks at all its keys again: if each is as it was, all were
-//!   so at the moment between the two looks;
+//!   so at the moment between the two looks (one that is known to only read does so by `glance`,
+//!   for its first attempt);
 //! * one that has met a single key is an ordinary change of it, if the key is as it was;
 //! * any other becomes a [`Commit`], also of the keys that it only read. (Were those only looked
 //!   at, two transactions could each read what the other writes, and both succeed.)
@@ -24,6 +25,7 @@
 
 use super::access::{Access, Over, Seen, State, absence, is_met};
 use super::commit::{Commit, Effect, Entry, Expected, Status};
+use super::glance::Glances;
 use super::journal::{Journal, Tag};
 use super::{Decision, Table};
 use crate::record::{Key, OwnedRecord, RecordRef};
@@ -38,7 +40,7 @@ const PROTECT_AFTER: u32 = 4;
 const PROTECT_ATTEMPTS: u32 = 4;
 
 /// Accesses up to which they are looked through one by one.
-const LINEAR_MAX: usize = 8;
+const LINEAR_MAX: usize = 16;
 
 /// How a transaction ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -69,12 +71,17 @@ struct Wanted {
 #[derive(Default)]
 pub struct Transaction {
     accesses: Vec<Access>,
+    /// The hashes of their keys.
+    hashes: Vec<u64>,
     /// The tables of the databases met, by number.
     tables: Vec<(usize, *const Table)>,
     /// Places in `accesses` plus one, by hash; empty while there are few.
     index: Vec<u32>,
     /// Records that were put and replaced again, which may still be looked at.
     shadows: Vec<OwnedRecord>,
+    /// What was read, when nothing else is done.
+    glances: Glances,
+    only_reads: bool,
     /// The commit that was installed first.
     open: Option<Arc<Commit>>,
     /// Attempts lost so far.
@@ -117,6 +124,12 @@ impl Transaction {
         }
     }
 
+    /// Begins for the first time, and only reads.
+    pub fn begin_reading(&mut self) {
+        debug_assert!(self.accesses.is_empty() && self.lost == 0);
+        self.only_reads = true;
+    }
+
     /// How many attempts were lost, in a row up to now.
     pub fn lost(&self) -> u32 {
         self.lost
@@ -129,7 +142,10 @@ impl Transaction {
                 && access.key().bytes == key.bytes
         };
         if self.index.is_empty() {
-            return self.accesses.iter().position(is);
+            let mut hashes = self.hashes.iter().enumerate();
+            return hashes
+                .find(|&(at, &hash)| hash == key.hash && is(&self.accesses[at]))
+                .map(|(at, _)| at);
         }
         let mask = self.index.len() - 1;
         let mut at = key.hash as usize & mask;
@@ -145,6 +161,7 @@ impl Transaction {
     }
 
     fn push(&mut self, access: Access) -> usize {
+        self.hashes.push(access.hash);
         self.accesses.push(access);
         let count = self.accesses.len();
         if count > LINEAR_MAX && count * 2 > self.index.len() {
@@ -168,6 +185,9 @@ impl Transaction {
 
     /// The record of a key as the transaction sees it.
     pub fn find<'g>(&mut self, table: &'g Table, key: Key<'_>, guard: &'g Guard<'_>) -> Found<'g> {
+        if self.only_reads {
+            return Found { record: self.glances.look(table, key, guard), is_first: true };
+        }
         let known = self.position(table, key);
         let position = known.unwrap_or_else(|| self.read(table, key, guard));
         let current = self.accesses[position].current();
@@ -204,8 +224,12 @@ impl Transaction {
 
     /// The key that was found last is to be looked at anew.
     pub fn forget_last(&mut self) {
+        if self.only_reads {
+            return self.glances.forget_last();
+        }
         debug_assert!(self.accesses.last().is_some_and(|access| access.state == State::Same));
         let Some(mut access) = self.accesses.pop() else { return };
+        self.hashes.pop();
         self.shadows.extend(access.own.take());
         let count = self.accesses.len();
         if !self.index.is_empty() {
@@ -316,6 +340,10 @@ impl Transaction {
         let changes = self.accesses.iter().any(Access::is_change);
         let keys = if self.lost + 1 >= PROTECT_AFTER { self.keys() } else { vec![] };
         let committed = match (self.open.take(), changes) {
+            _ if self.only_reads => match self.glances.hold() {
+                true => Committed::Done(None),
+                false => Committed::Lost,
+            },
             (Some(open), _) => self.commit_open(&open, changes, guard, number),
             (None, false) => self.compare(guard),
             (None, true) if self.is_single() => self.commit_single(guard, number, journal),
@@ -360,7 +388,10 @@ impl Transaction {
     }
 
     fn clear(&mut self) {
+        self.only_reads = false;
+        self.glances.clear();
         self.accesses.clear();
+        self.hashes.clear();
         self.tables.clear();
         self.index.clear();
         self.shadows.clear();

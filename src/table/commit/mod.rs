@@ -58,9 +58,10 @@ use super::Table;
 use super::journal::{Part, Tag, Written};
 use super::slot::Word;
 use crate::record::{Birth, Header, Intent, Key, OwnedRecord, RecordRef};
-use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::atomic::{self, AtomicU64};
 use crate::sync::epoch::Guard;
 use crate::sync::{Arc, DataCell};
+use std::cmp::Ordering;
 
 const OPEN: u64 = 0;
 const READY: u64 = 1;
@@ -154,6 +155,17 @@ impl Entry {
         Self { table, hash, expected, outcome }
     }
 
+    /// The order of keys, as [`Entry::order`] says it.
+    fn compare(&self, other: &Self) -> Ordering {
+        let tables = match std::ptr::eq(self.table, other.table) {
+            true => Ordering::Equal,
+            false => self.table().number().cmp(&other.table().number()),
+        };
+        tables
+            .then(self.hash.cmp(&other.hash))
+            .then_with(|| self.key().bytes.cmp(other.key().bytes))
+    }
+
     /// The key and the order of keys.
     pub(super) fn order(&self) -> (u64, u64, &[u8]) {
         (self.table().number(), self.hash, self.key().bytes)
@@ -234,7 +246,7 @@ impl Commit {
     }
 
     fn new(status: u64, mut entries: Vec<Entry>, number: u64, patience: u32) -> Arc<Self> {
-        entries.sort_unstable_by(|a, b| a.order().cmp(&b.order()));
+        entries.sort_unstable_by(Entry::compare);
         let one_table = entries.windows(2).all(|pair| pair[0].table == pair[1].table);
         Arc::new(Self {
             status: AtomicU64::new(status),
@@ -281,7 +293,7 @@ impl Commit {
     /// Acquire, with the release of each change: who sees READY or COMMITTED sees the outcome, who
     /// sees a decision sees what led to it.
     pub(super) fn status(&self) -> Status {
-        let word = self.status.load(Ordering::Acquire);
+        let word = self.status.load(atomic::Ordering::Acquire);
         match word & 0b11 {
             OPEN => Status::Open,
             READY => Status::Ready,
@@ -292,7 +304,9 @@ impl Commit {
 
     /// AcqRel: see `status`. True for the one that did it.
     fn change(&self, from: u64, to: u64) -> bool {
-        self.status.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire).is_ok()
+        self.status
+            .compare_exchange(from, to, atomic::Ordering::AcqRel, atomic::Ordering::Acquire)
+            .is_ok()
     }
 
     /// Fails the commit unless it is decided. True for the one that did it.

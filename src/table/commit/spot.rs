@@ -4,7 +4,9 @@ use super::super::Table;
 use super::super::array::Array;
 use super::super::slot::{Word, tag_of};
 use super::{Commit, Effect, Status};
-use crate::record::{Birth, Header, Intent, Key, Kind, OwnedRecord, RecordRef, Unlinked};
+use crate::record::{
+    Birth, Header, Intent, Key, Kind, OwnedRecord, RecordRef, Unlinked, retire_both,
+};
 use crate::sync::epoch::Guard;
 use crate::sync::planted::{self, Planted};
 
@@ -79,17 +81,21 @@ impl<'g> Spot<'g> {
             return;
         }
         self.count(before, was_live, word, record, guard);
-        if let Some(old) = old {
-            // SAFETY: the slot was the only one that led to it, by the intent that this thread has
-            // unlinked.
-            let unlinked = unsafe { Unlinked::new(old.as_ptr()) };
-            match keeper {
-                Some(keeper) => keeper.keep(self.table.number(), ticket, unlinked),
-                None => unlinked.retire(guard),
+        let intent = self.word.pointer();
+        match (old, keeper) {
+            // SAFETY: the slot was the only one that led to the intent, which this thread's exchange
+            // has unlinked, and the intent the only way to the old record.
+            (Some(old), None) => unsafe { retire_both(guard, intent, old.as_ptr()) },
+            (old, keeper) => {
+                if let (Some(old), Some(keeper)) = (old, keeper) {
+                    // SAFETY: as above.
+                    let unlinked = unsafe { Unlinked::new(old.as_ptr()) };
+                    keeper.keep(self.table.number(), ticket, unlinked);
+                }
+                // SAFETY: as above.
+                unsafe { Unlinked::new(intent) }.retire(guard);
             }
         }
-        // SAFETY: unlinked by this thread's exchange.
-        unsafe { Unlinked::new(self.word.pointer()) }.retire(guard);
     }
 
     /// Counts what has become of the key.
