@@ -8,6 +8,10 @@
 #![cfg(loom)]
 
 mod append;
+mod commits;
+mod commits_counters;
+mod commits_moves;
+mod commits_reads;
 mod copies;
 mod counters;
 mod ends;
