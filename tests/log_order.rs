@@ -53,6 +53,7 @@ impl Replay {
                 let state = (0..DATABASES).map(|index| self.database(index)).collect();
                 self.marks.push((ticket, state));
             }
+            Logged::Block(block) => block.for_each(|part| self.apply(ticket, part)),
             Logged::Swap(one, other) => self.order.swap(one as usize, other as usize),
             Logged::Flush(table) => {
                 let place = (table % DATABASES as u64) as usize;

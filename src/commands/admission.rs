@@ -3,14 +3,19 @@
 //! While the data is loading, a command runs only if its row is flagged `loading`. Where changes
 //! are logged, a command flagged `write` is refused while the log cannot be written to, and waits
 //! while it has no room. Both are asked once for a window of commands, or for a piece of a long
-//! command; a command that has begun is not refused any more. A window that waits does so as a
+//! work; a command that has begun is not refused any more. A window that waits does so as a
 //! whole, so that its commands keep their order.
+//!
+//! Commands after MULTI are asked about when they are queued, and once more, all together, before
+//! EXEC begins.
 
 use super::context::Context;
 use super::engine::{Position, Window};
 use super::persistence::Stage;
+use super::queue::Queue;
 use super::row::{Flags, Row};
 use super::state::ServerState;
+use crate::sync::Arc;
 
 /// Whether commands may run now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,16 +52,28 @@ pub(super) fn admit_window(context: &Context<'_>, window: &mut Window) -> Admiss
     if has_room(context.state) { Admission::Run } else { Admission::Wait }
 }
 
-/// Whether the piece at `at` of the long command of a row may run.
-pub(super) fn admit_piece(
+/// Whether EXEC may run all that is queued now; the log's refusal if it may not. Nothing is queued
+/// that may not run while the data is loading.
+pub(super) fn admit_exec(context: &Context<'_>, queue: &Queue) -> Result<Admission, Arc<str>> {
+    if context.stage != Stage::Logged || !queue.writes() {
+        return Ok(Admission::Run);
+    }
+    match context.state.persistence.refusal() {
+        Some(text) => Err(text),
+        None if has_room(context.state) => Ok(Admission::Run),
+        None => Ok(Admission::Wait),
+    }
+}
+
+/// Whether the work of a row may begin or go on at `at`.
+pub(super) fn admit_work(
     context: &Context<'_>,
     window: &mut Window,
-    row: Option<&Row>,
+    row: &Row,
     at: Position,
 ) -> Admission {
     window.refusal = None;
-    let Some(row) = row else { return Admission::Run };
-    let begins = at.key == 0;
+    let begins = !at.is_begun;
     if context.stage == Stage::Loading {
         let may_run = !begins || row.flags.contains(Flags::LOADING);
         return if may_run { Admission::Run } else { Admission::Refuse };
@@ -82,6 +99,7 @@ pub(super) fn may_sweep(state: &ServerState) -> bool {
     }
 }
 
-fn has_room(state: &ServerState) -> bool {
+/// Whether the log has room for changes, if there is one.
+pub(super) fn has_room(state: &ServerState) -> bool {
     state.keyspace.log().is_none_or(|log| log.has_room())
 }

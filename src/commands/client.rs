@@ -1,7 +1,10 @@
 //! What the server knows of one connection.
 
 use super::long::Work;
+use super::multi::Watches;
+use super::queue::Queue;
 use crate::resp::Protocol;
+use crate::store::Ownership;
 
 /// The state of a connection that its commands read and change.
 #[derive(Debug)]
@@ -24,6 +27,12 @@ pub struct Client {
     pub close_after_reply: bool,
     /// The command under way that goes on over several turns.
     pub(super) work: Option<Box<dyn Work>>,
+    /// What is queued, between MULTI and EXEC.
+    pub(super) queue: Option<Box<Queue>>,
+    /// The keys that the next EXEC looks at first.
+    pub(super) watches: Watches,
+    /// The right to be the only one who runs commands, while it has or waits for it.
+    pub(super) ownership: Option<Ownership>,
 }
 
 impl Client {
@@ -39,6 +48,14 @@ impl Client {
             protocol: Protocol::Resp2,
             close_after_reply: false,
             work: None,
+            queue: None,
+            watches: Watches::new(),
+            ownership: None,
         }
+    }
+
+    /// Lets the other clients run commands again, if this one had them out.
+    pub fn give_back_exclusion(&mut self) {
+        self.ownership = None;
     }
 }

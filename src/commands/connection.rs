@@ -1,10 +1,10 @@
-//! The connection itself: PING, ECHO, QUIT, SELECT, HELLO, CLIENT.
+//! The connection itself: PING, ECHO, QUIT, RESET, SELECT, HELLO, CLIENT.
 
 use super::context::{Context, database_number};
 use super::refusal::Refusal;
 use super::row::{Argument, ArgumentKind, Categories, Flags, Handler, Outcome, Row};
-use super::{hello, help};
-use crate::resp::Args;
+use super::{hello, help, multi};
+use crate::resp::{Args, Protocol};
 
 const CONNECTION: Row =
     Row { group: "connection", categories: Categories::CONNECTION, ..Row::BASE };
@@ -19,7 +19,7 @@ const HANDSHAKE: Flags = Flags::NOSCRIPT
     .and(Flags::NO_AUTH)
     .and(Flags::ALLOW_BUSY);
 
-pub(super) static ROWS: [Row; 6] = [
+pub(super) static ROWS: [Row; 7] = [
     Row {
         name: "ping",
         arity: -1,
@@ -44,7 +44,15 @@ pub(super) static ROWS: [Row; 6] = [
         arity: -1,
         flags: HANDSHAKE,
         summary: "Closes the connection",
-        handler: Handler::Plain(quit),
+        handler: Handler::Immediate(quit),
+        ..CONNECTION
+    },
+    Row {
+        name: "reset",
+        flags: HANDSHAKE,
+        since: "6.2.0",
+        summary: "Makes the connection as it was when it was new",
+        handler: Handler::Immediate(reset),
         ..CONNECTION
     },
     Row {
@@ -163,10 +171,19 @@ fn quit<'a>(context: &mut Context<'_>, _: &Args<'a>) -> Outcome<'a> {
     Ok(())
 }
 
+fn reset<'a>(context: &mut Context<'_>, _: &Args<'a>) -> Outcome<'a> {
+    multi::forget(context);
+    context.select(0);
+    context.client.protocol = Protocol::Resp2;
+    context.out.protocol = Protocol::Resp2;
+    context.client.name.clear();
+    context.out.simple("RESET");
+    Ok(())
+}
+
 fn select<'a>(context: &mut Context<'_>, args: &Args<'a>) -> Outcome<'a> {
     let index = database_number(context, args, 1)?;
-    context.client.database = index;
-    context.database = context.state.keyspace.database(index);
+    context.select(index);
     context.out.ok();
     Ok(())
 }

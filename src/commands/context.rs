@@ -4,11 +4,12 @@ use bytes::Bytes;
 
 use super::client::Client;
 use super::persistence::Stage;
+use super::queue::Queue;
 use super::refusal::Refusal;
 use super::state::ServerState;
 use crate::record::parse_canonical;
 use crate::resp::{Args, LARGE_ARG, ReplyBuffer};
-use crate::store::{Database, MAX_LENGTH, NewValue, Session, Value};
+use crate::store::{Attendance, Database, MAX_LENGTH, NewValue, Session, Value};
 
 /// The surroundings of a command while its batch runs: made once per batch.
 pub(super) struct Context<'e> {
@@ -18,18 +19,24 @@ pub(super) struct Context<'e> {
     pub(super) database: Database<'e>,
     /// The batch's pin on the store's memory, renewed between commands and between keys.
     pub(super) session: Session<'e>,
+    /// The batch's presence among those that one client may have out; none in a replay.
+    pub(super) attendance: Option<&'e Attendance<'e>>,
     /// The connection that sent the batch.
     pub(super) client: &'e mut Client,
     /// The replies.
     pub(super) out: &'e mut ReplyBuffer,
+    /// A queue without commands, for the next MULTI.
+    pub(super) spare_queue: &'e mut Option<Box<Queue>>,
     /// What to ask before a command runs.
     pub(super) stage: Stage,
+    /// Whether nobody else can see what happens, so that no transaction is needed.
+    pub(super) alone: bool,
     /// What the batch has counted so far.
     pub(super) counts: Counts,
 }
 
 /// Counted in a batch; added to the worker's statistics at its end.
-#[derive(Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Counts {
     /// Commands whose handlers ran, as Redis counts them.
     pub(super) commands: u64,
@@ -54,6 +61,18 @@ impl Context<'_> {
     /// The bytes that a value may have.
     pub(super) fn value_limit(&self) -> usize {
         self.state.config.proto_max_bulk_len_bytes.min(MAX_LENGTH)
+    }
+
+    /// Selects a database that there is.
+    pub(super) fn select(&mut self, number: usize) {
+        self.client.database = number;
+        self.database = self.state.keyspace.database(number);
+    }
+
+    /// Takes a queue that has done its work, for the next MULTI of whatever connection.
+    pub(super) fn give_back(&mut self, mut queue: Box<Queue>) {
+        queue.clear();
+        *self.spare_queue = Some(queue);
     }
 
     /// Writes an error reply and counts it.

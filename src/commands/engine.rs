@@ -7,13 +7,18 @@
 //! so a SELECT or a flush inside the window costs the hints and nothing else. A lone command of one
 //! key skips the hints: it would wait for its own memory either way.
 //!
-//! Where there is a log, a window is also admitted before its handlers run (module `admission`).
-//! With none that is one comparison a window.
+//! A batch begins when no other client has all out (module `exclusive`), and makes way between two
+//! commands when one wants to. Where there is a log, a window is also admitted before its handlers
+//! run (module `admission`). With none that is one comparison a window.
 //!
-//! A batch never runs longer than a turn. It stops after [`TURN_KEYS`] keys or commands, when the
-//! replies pass [`OUTPUT_SOFT_LIMIT`], when the client is to be closed, and after each piece of a
-//! command over more than [`WINDOW_MAX_KEYS`] keys (module `long`). [`Progress::Flush`] then says
-//! where to go on once the replies are written and other connections have had their turn.
+//! After MULTI the commands of a window are queued instead, until EXEC runs them (modules `multi`,
+//! `exec`).
+//!
+//! A batch does not begin another window after a turn's work. It stops after [`TURN_KEYS`] keys or
+//! commands, when the replies pass [`OUTPUT_SOFT_LIMIT`], when the client is to be closed, and
+//! after each piece of a long work (module `long`). [`Progress::Flush`] then says where to go on
+//! once the replies are written and other connections have had their turn. A command of many keys,
+//! or an EXEC of many commands, holds the worker until it is done: it takes effect at one instant.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -21,14 +26,16 @@ use std::time::{Duration, Instant};
 use super::admission::{self, Admission};
 use super::client::Client;
 use super::context::{Context, Counts};
-use super::lookup;
+use super::dispatch::{self, Planned, find, hash_keys, run_row};
+use super::exclusive;
 use super::persistence::Stage;
-use super::refusal::Refusal;
-use super::row::{Handler, Row};
+use super::queue::Queue;
+use super::row::Handler;
 use super::state::ServerState;
+use super::{exec, long, multi};
 use crate::resp::{Args, Batch, ReplyBuffer};
 use crate::stats::WorkerStats;
-use crate::store::{Key, Local, Sweeper};
+use crate::store::{Local, Sweeper};
 use crate::sync::Arc;
 
 /// Bytes of replies after which a batch stops to have them written. Small enough that a slow reader
@@ -43,9 +50,6 @@ pub(super) const WINDOW_KEYS: usize = 16;
 /// Commands after which a window ends, with keys or without.
 const WINDOW_COMMANDS: usize = 64;
 
-/// The most keys of one command that still fits in a window; longer commands go in pieces.
-pub(super) const WINDOW_MAX_KEYS: usize = 64;
-
 /// Keys, or commands where those are more, after which a batch has had its turn. At 0.15 to 0.5 µs
 /// each, at most a millisecond.
 const TURN_KEYS: usize = 2048;
@@ -58,10 +62,8 @@ const MAINTENANCE_INTERVAL: Duration = Duration::from_millis(10);
 pub struct Position {
     /// The command.
     pub command: usize,
-    /// Keys of that command that are done; 0 at its start.
-    pub key: usize,
-    /// What those keys add up to, for commands that reply with a count.
-    pub total: i64,
+    /// Whether part of it is done.
+    pub is_begun: bool,
 }
 
 impl Position {
@@ -80,11 +82,22 @@ pub enum Progress {
     /// Write out the replies there are (there may be none), let other connections have a turn, then
     /// call again with this position and the same batch and input.
     Flush(Position),
-    /// Write out the replies there are (there may be none), wait until the log may have room, then
-    /// call again with this position and the same batch and input.
-    Stall(Position),
+    /// Write out the replies there are (there may be none), wait for this, then call again with
+    /// this position and the same batch and input.
+    Stall(Position, Awaited),
     /// Write out the replies, then close the connection. The rest of the batch is void.
     Close,
+}
+
+/// What a batch waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Awaited {
+    /// Room in the log, or its refusal.
+    Room,
+    /// That no other client has all out.
+    Turn,
+    /// That this client has all out.
+    Exclusion,
 }
 
 /// One worker's means of running commands. Not to be moved to another thread.
@@ -93,6 +106,8 @@ pub struct Engine {
     local: Local,
     stats: Arc<WorkerStats>,
     window: Window,
+    /// A queue without commands for the next MULTI.
+    spare_queue: Option<Box<Queue>>,
     sweeper: Sweeper,
     /// Whether it replays the log, for which there is nothing to ask.
     replays: bool,
@@ -106,17 +121,10 @@ pub struct Engine {
 pub(super) struct Window {
     pub(super) commands: Vec<Planned>,
     hashes: Vec<u64>,
+    /// Keys of all commands, also those that are not hashed yet.
+    keys: usize,
     /// Why the log takes no changes, when commands of the window are refused for it.
     pub(super) refusal: Option<Arc<str>>,
-}
-
-/// A command of the window.
-#[derive(Clone, Copy)]
-pub(super) struct Planned {
-    /// Its row; nothing when the command is to be refused.
-    pub(super) row: Option<&'static Row>,
-    /// Where its hashes start.
-    hashes: usize,
 }
 
 impl Engine {
@@ -128,6 +136,7 @@ impl Engine {
             stats: state.stats.worker(worker).clone(),
             state,
             window: Window::default(),
+            spare_queue: None,
             sweeper: Sweeper::default(),
             replays: false,
             maintained: Instant::now(),
@@ -143,6 +152,7 @@ impl Engine {
             stats: Arc::default(),
             state,
             window: Window::default(),
+            spare_queue: None,
             sweeper: Sweeper::default(),
             replays: true,
             maintained: Instant::now(),
@@ -167,18 +177,32 @@ impl Engine {
         out: &mut ReplyBuffer,
     ) -> Progress {
         out.protocol = client.protocol;
+        // Before the pin, and left after it. A replay is nobody's batch.
+        let attendance = match self.replays {
+            true => None,
+            false => match self.local.enter_batch(client.id) {
+                Some(attendance) => Some(attendance),
+                None => return Progress::Stall(at, Awaited::Turn),
+            },
+        };
         // Before the pin: a session that began before the log did does not write to it.
         let stage = if self.replays { Stage::Open } else { self.state.persistence.stage() };
         let mut context = Context {
             state: &self.state,
             database: self.state.keyspace.database(client.database),
             session: if self.replays { self.local.pin_timeless() } else { self.local.pin() },
+            attendance: attendance.as_ref(),
             client,
             out,
+            spare_queue: &mut self.spare_queue,
             stage,
+            alone: self.replays,
             counts: Counts::default(),
         };
         let progress = run(&mut context, &mut self.window, batch, input, at);
+        if !matches!(progress, Progress::Stall(_, Awaited::Exclusion)) {
+            context.client.give_back_exclusion();
+        }
         let counts = context.counts;
         self.stats.commands_processed.add(counts.commands);
         self.stats.error_replies.add(counts.errors);
@@ -213,6 +237,18 @@ impl Engine {
         self.stats.expired_keys.add(self.local.take_expired());
         self.wake_log();
         sweep.next
+    }
+
+    /// Whether what a batch of a client waits for may have come.
+    pub fn is_met(&self, client: u64, awaited: Awaited) -> bool {
+        let exclusion = self.state.keyspace.exclusion();
+        match awaited {
+            Awaited::Room => {
+                admission::has_room(&self.state) || self.state.persistence.is_refusing()
+            }
+            Awaited::Turn => exclusion.is_free(),
+            Awaited::Exclusion => exclusive::is_at_hand(exclusion, self.local.member(), client),
+        }
     }
 
     /// From now on, while the log is strict, it is for the caller to [`wake_log`](Engine::wake_log)
@@ -270,140 +306,131 @@ fn run(
         }
         plan(context, window, batch, input, at.command);
         if window.commands.is_empty() {
-            // What does not fit in a window is a long command.
-            return run_long(context, window, &batch.args(at.command, input), at);
+            return run_work(context, window, &batch.args(at.command, input), at);
         }
         if context.stage != Stage::Open
             && admission::admit_window(context, window) == Admission::Wait
         {
-            return Progress::Stall(at);
+            return Progress::Stall(at, Awaited::Room);
         }
-        done += window.hashes.len().max(window.commands.len());
+        let commands_before = context.counts.commands;
         if window.hashes.len() > 1 {
             context.database.prefetch(&context.session, &window.hashes);
         }
         for &planned in &window.commands {
             let args = batch.args(at.command, input);
+            if let Ran::Waits(awaited) = run_one(context, planned, &args, window) {
+                return Progress::Stall(at, awaited);
+            }
             at = Position::at(at.command + 1);
-            run_one(context, planned, &args, window);
             if context.client.close_after_reply {
                 return Progress::Close;
             }
             if context.out.len() >= OUTPUT_SOFT_LIMIT && at.command < batch.len() {
                 return Progress::Flush(at);
             }
+            if context.is_called_out() && at.command < batch.len() {
+                return Progress::Stall(at, Awaited::Turn);
+            }
             context.session.renew();
         }
+        // An EXEC counts as all that it has run.
+        let commands = (context.counts.commands - commands_before) as usize;
+        done += window.keys.max(window.commands.len()).max(commands);
     }
     Progress::Done
 }
 
 /// Fills the window with the commands from number `from` on and hashes their keys. Leaves it empty
-/// when command `from` is a long one, or has been begun as one.
+/// when command `from` is a work, or has been begun as one.
 #[inline]
 fn plan(context: &Context<'_>, window: &mut Window, batch: &Batch, input: &[u8], from: usize) {
     window.commands.clear();
     window.hashes.clear();
+    window.keys = 0;
     let until = batch.len().min(from + WINDOW_COMMANDS);
     for index in from..until {
         let args = batch.args(index, input);
         let row = find(&args);
-        let hashes = window.hashes.len();
-        match row.map(|row| (row.handler, row.keys)) {
-            Some((Handler::OneKey(_), _)) => {
-                window.hashes.push(context.state.keyspace.key(args.get(1)).hash);
+        let start = window.hashes.len();
+        if let Some(row) = row {
+            if let Handler::Work(_) = row.handler {
+                return;
             }
-            Some((Handler::Work(_), _)) => return,
-            Some((Handler::EachKey(_), Some(keys))) => {
-                let count = keys.count(args.len());
-                if count > WINDOW_MAX_KEYS {
-                    return;
-                }
-                for number in 0..count {
-                    let key = args.get(keys.position(number));
-                    window.hashes.push(context.state.keyspace.key(key).hash);
-                }
-            }
-            _ => {}
+            window.keys += hash_keys(&context.state.keyspace, row, &args, &mut window.hashes);
         }
-        window.commands.push(Planned { row, hashes });
-        if window.hashes.len() >= WINDOW_KEYS {
+        window.commands.push(Planned::new(row, start, window.hashes.len() - start));
+        if window.keys >= WINDOW_KEYS {
             return;
         }
     }
 }
 
-/// The row of a command whose arguments fit it. Forced inline, which takes 3 ns of 19 off a PING in
-/// a pipeline: the compiler alone leaves it a call.
-#[inline(always)]
-pub(super) fn find(args: &Args<'_>) -> Option<&'static Row> {
-    let mut row = lookup::command(args.name())?;
-    if !row.subcommands.is_empty() && args.len() > 1 {
-        row = lookup::subcommand(row, args.get(1))?;
-    }
-    row.accepts(args.len()).then_some(row)
+/// Whether a command has run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(super) enum Ran {
+    /// It has, or was refused.
+    Done,
+    /// Nothing has happened; it is to be tried again when this has come.
+    Waits(Awaited),
 }
 
-/// Runs one command of the window.
+/// Runs one command of the window, or queues it.
 #[inline]
-fn run_one(context: &mut Context<'_>, planned: Planned, args: &Args<'_>, window: &Window) {
-    let hashes = &window.hashes;
+fn run_one(context: &mut Context<'_>, planned: Planned, args: &Args<'_>, window: &Window) -> Ran {
     let Some(row) = planned.row else {
-        return context.refuse(&why_not(args, window.refusal.as_ref()));
+        dispatch::refuse(context, args, window.refusal.as_ref());
+        return Ran::Done;
     };
-    context.counts.commands += 1;
-    let outcome = match row.handler {
-        Handler::OneKey(handler) => {
-            let key = Key { bytes: args.get(1), hash: hashes[planned.hashes] };
-            handler(context, args, key)
+    let hashes = &window.hashes[planned.range()];
+    match row.handler {
+        Handler::Exec => return exec::exec(context),
+        Handler::Immediate(_) => {}
+        _ if context.client.queue.is_some() => {
+            multi::enqueue(context, row, args, hashes);
+            return Ran::Done;
         }
-        Handler::Plain(handler) => handler(context, args),
-        Handler::EachKey(key_loop) => {
-            super::long::run_short(context, row, key_loop, args, &hashes[planned.hashes..])
+        Handler::Alone(_) if !context.alone => {
+            if context.have_all_out() != Admission::Run {
+                return Ran::Waits(Awaited::Exclusion);
+            }
+            context.counts.commands += 1;
+            context.run_alone(|context| run_row(context, row, args, hashes));
+            return Ran::Done;
         }
-        // Never in a window.
-        Handler::Work(_) => Ok(()),
-        Handler::Container => Err(Refusal::arity(None, row)),
-    };
-    if let Err(refusal) = outcome {
-        context.refuse(&refusal);
+        _ => {}
     }
+    context.counts.commands += 1;
+    run_row(context, row, args, hashes);
+    Ran::Done
 }
 
-/// Runs the next piece of a long command.
-fn run_long(
+/// Runs the next piece of a work, or queues it.
+fn run_work(
     context: &mut Context<'_>,
     window: &mut Window,
     args: &Args<'_>,
     at: Position,
 ) -> Progress {
+    let next = Position::at(at.command + 1);
+    // There is one, or the window would not be empty.
+    let Some(row) = find(args) else { return Progress::Flush(next) };
+    let Handler::Work(begin) = row.handler else { return Progress::Flush(next) };
     if context.stage != Stage::Open {
-        match admission::admit_piece(context, window, find(args), at) {
+        match admission::admit_work(context, window, row, at) {
             Admission::Run => {}
-            Admission::Wait => return Progress::Stall(at),
+            Admission::Wait => return Progress::Stall(at, Awaited::Room),
             Admission::Refuse => {
-                context.refuse(&why_not(args, window.refusal.as_ref()));
-                return Progress::Flush(Position::at(at.command + 1));
+                dispatch::refuse(context, args, window.refusal.as_ref());
+                return Progress::Flush(next);
             }
         }
     }
-    Progress::Flush(super::long::run(context, args, at))
-}
-
-/// Why a command has no row: [`find`] has found nothing, or it was not admitted.
-#[cold]
-fn why_not<'a>(args: &Args<'a>, refusal: Option<&Arc<str>>) -> Refusal<'a> {
-    if find(args).is_some() {
-        return refusal.map_or(Refusal::Loading, |text| Refusal::Log(text.clone()));
+    if context.client.queue.is_some() {
+        multi::enqueue(context, row, args, &[]);
+        let is_closed = context.client.close_after_reply;
+        return if is_closed { Progress::Close } else { Progress::Flush(next) };
     }
-    let Some(row) = lookup::command(args.name()) else {
-        return Refusal::UnknownCommand(*args);
-    };
-    if row.subcommands.is_empty() || args.len() == 1 {
-        return Refusal::arity(None, row);
-    }
-    match lookup::subcommand(row, args.get(1)) {
-        Some(subcommand) => Refusal::arity(Some(row), subcommand),
-        None => Refusal::UnknownSubcommand { container: row.name, name: args.get(1) },
-    }
+    Progress::Flush(long::run(context, args, begin, at))
 }

@@ -121,13 +121,13 @@ pub(super) static ROWS: [Row; 8] = [
     Row {
         name: "flushdb",
         summary: "Deletes all keys of the selected database",
-        handler: Handler::Plain(flushdb),
+        handler: Handler::Alone(flushdb),
         ..FLUSH
     },
     Row {
         name: "flushall",
         summary: "Deletes all keys of all databases",
-        handler: Handler::Plain(flushall),
+        handler: Handler::Alone(flushall),
         ..FLUSH
     },
 ];

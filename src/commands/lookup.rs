@@ -33,9 +33,10 @@ pub(super) fn command(name: &[u8]) -> Option<&'static Row> {
 }
 
 /// Whether the command called `name`, in any mixture of cases, can stand in a log: those that
-/// change keys, and SELECT.
+/// change keys, and SELECT, MULTI and EXEC.
 pub fn is_logged(name: &[u8]) -> bool {
-    command(name).is_some_and(|row| row.flags.contains(Flags::WRITE) || row.name == "select")
+    let others = ["select", "multi", "exec"];
+    command(name).is_some_and(|row| row.flags.contains(Flags::WRITE) || others.contains(&row.name))
 }
 
 #[inline(always)]
@@ -197,12 +198,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_log_holds_what_changes_keys_and_the_choice_of_a_database() {
-        for name in ["SET", "del", "PEXPIREAT", "SWAPDB", "FLUSHDB", "INCRBY", "SELECT", "SETRANGE"]
-        {
+    fn a_log_holds_what_changes_keys_the_choice_of_a_database_and_blocks() {
+        for name in [
+            "SET",
+            "del",
+            "PEXPIREAT",
+            "SWAPDB",
+            "FLUSHDB",
+            "INCRBY",
+            "SELECT",
+            "SETRANGE",
+            "MULTI",
+            "exec",
+        ] {
             assert!(is_logged(name.as_bytes()), "{name}");
         }
-        for name in ["GET", "CONFIG", "SHUTDOWN", "PING", "LPUSH", ""] {
+        for name in ["GET", "CONFIG", "SHUTDOWN", "PING", "LPUSH", "WATCH", "DISCARD", ""] {
             assert!(!is_logged(name.as_bytes()), "{name}");
         }
     }

@@ -7,19 +7,21 @@
 //! elsewhere:
 //!
 //! * `row` says what a row holds, `table` lists all rows, `lookup` finds one by name;
-//! * `string`, `counter`, `bits`, `keys`, `connection`, `server`, `info` hold rows and handlers by
-//!   family;
+//! * `string`, `counter`, `bits`, `keys`, `connection`, `server`, `info`, `multi` hold rows and
+//!   handlers by family;
 //!   `hello`, `help`, `config`, `command_info`, `docs`, `key_arguments` are the larger handlers;
-//! * `engine` runs batches, `long` the commands of many keys in pieces;
+//! * `engine` runs batches, `dispatch` one command, `long` what is done in steps;
+//! * `each_key` and `atomic` run commands of several keys at one instant; `multi`, `queue` and
+//!   `exec` are transactions of several commands, `exclusive` is for those that have to be alone;
 //! * `glob`, `long_double`, `lcs`, `payload` know patterns, numbers, texts and formats, no store;
 //! * `refusal` has every error text, `context` what a handler works with;
 //! * `state` is what all workers share, `client` what one connection keeps.
 //!
-//! Commands on one key are atomic and linearizable, which is the store's work. Commands on several
-//! keys (MGET, MSET, DEL, UNLINK, EXISTS) act on one key after the other: each step is atomic, the
-//! whole is not. Above 64 keys they also let other clients of the worker in between.
+//! Commands are atomic and linearizable, those on one key and those on several; the store does the
+//! work for the former, and for the latter by its transactions.
 
 mod admission;
+mod atomic;
 mod bgrewriteaof;
 mod bits;
 mod client;
@@ -29,9 +31,13 @@ mod connection;
 mod context;
 mod counter;
 mod deadline;
+mod dispatch;
 mod docs;
+mod each_key;
 mod edit;
 mod engine;
+mod exclusive;
+mod exec;
 mod expire;
 mod glob;
 mod hello;
@@ -44,10 +50,12 @@ mod long;
 mod long_double;
 mod lookup;
 mod moves;
+mod multi;
 mod object;
 mod payload;
 mod persistence;
 mod process;
+mod queue;
 mod refusal;
 mod rewriting;
 mod row;
@@ -63,7 +71,7 @@ mod table;
 mod tests;
 
 pub use client::Client;
-pub use engine::{Engine, OUTPUT_SOFT_LIMIT, Position, Progress};
+pub use engine::{Awaited, Engine, OUTPUT_SOFT_LIMIT, Position, Progress};
 pub use lookup::is_logged;
 pub use persistence::{Loading, Persistence};
 pub use state::{COMPATIBLE_VERSION, ServerState};

@@ -1,7 +1,6 @@
 //! Keys that change their name or place: RENAME, RENAMENX, COPY, MOVE, SWAPDB.
 //!
-//! Each writes the destination and then deletes the source if it is still what was written; if not,
-//! it starts again. So nothing is lost, but between the two steps both keys can be seen.
+//! Those of two keys read and write them in a transaction, so nobody sees one without the other.
 
 use super::context::{Context, database_number};
 use super::refusal::Refusal;
@@ -9,7 +8,7 @@ use super::row::{Argument, ArgumentKind, Categories, Flags, Handler, Keys, Outco
 use super::string::KEY;
 use crate::record::parse_canonical;
 use crate::resp::Args;
-use crate::store::{Change, Database, Key, Session};
+use crate::store::{Change, Database, Key};
 
 const MOVES: Row = Row { group: "generic", categories: Categories::KEYSPACE, ..Row::BASE };
 
@@ -23,7 +22,7 @@ pub(super) static ROWS: [Row; 5] = [
         keys: Keys::pair(&["RW", "access", "delete"], &["OW", "update"]),
         summary: "Gives a key another name, whatever had that name",
         arguments: &[KEY, NEW_KEY],
-        handler: Handler::Plain(rename),
+        handler: Handler::Atomic(rename),
         ..MOVES
     },
     Row {
@@ -34,7 +33,7 @@ pub(super) static ROWS: [Row; 5] = [
         summary: "Gives a key another name unless a key has it",
         history: &[("3.2.0", "Returns 0 when both names are the same, not an error.")],
         arguments: &[KEY, NEW_KEY],
-        handler: Handler::Plain(renamenx),
+        handler: Handler::Atomic(renamenx),
         ..MOVES
     },
     Row {
@@ -53,7 +52,7 @@ pub(super) static ROWS: [Row; 5] = [
             },
             Argument { since: None, ..Argument::word("replace", "REPLACE", "") }.optional(),
         ],
-        handler: Handler::Plain(copy),
+        handler: Handler::Atomic(copy),
         ..MOVES
     },
     Row {
@@ -63,7 +62,7 @@ pub(super) static ROWS: [Row; 5] = [
         keys: Keys::one(&["RW", "access", "delete"]),
         summary: "Moves a key to another database unless it has one of that name",
         arguments: &[KEY, Argument::new("db", ArgumentKind::Integer)],
-        handler: Handler::OneKey(move_key),
+        handler: Handler::Atomic(move_key),
         ..MOVES
     },
     Row {
@@ -78,12 +77,12 @@ pub(super) static ROWS: [Row; 5] = [
             Argument::new("index1", ArgumentKind::Integer),
             Argument::new("index2", ArgumentKind::Integer),
         ],
-        handler: Handler::Plain(swapdb),
+        handler: Handler::Alone(swapdb),
         ..MOVES
     },
 ];
 
-/// Where a copy goes to.
+/// Where a key goes to.
 #[derive(Clone, Copy)]
 struct Destination<'d> {
     database: Database<'d>,
@@ -92,50 +91,34 @@ struct Destination<'d> {
     replace: bool,
 }
 
-/// What became of a copy.
+/// What has become of a copy.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Copied {
     /// There is no source.
     NoSource,
     /// There is a destination, which stays.
     Occupied,
-    /// Done; the version of the source that was copied.
-    Version(u64),
+    /// Done.
+    Done,
 }
 
-fn copy_key(
-    database: Database<'_>,
-    session: &Session<'_>,
-    source: Key<'_>,
-    to: Destination<'_>,
-) -> Copied {
-    let Some(entry) = database.entry(session, source) else {
+fn copy_key(context: &Context<'_>, source: Key<'_>, to: Destination<'_>) -> Copied {
+    let session = &context.session;
+    let Some(entry) = context.database.entry(session, source) else {
         return Copied::NoSource;
     };
-    let done = to.database.change(session, to.key, |there| match there {
-        Some(_) if !to.replace => Change::Keep(false),
-        _ => Change::Put { value: entry.same(), deadline: entry.deadline(), result: true },
-    });
-    if done { Copied::Version(entry.version()) } else { Copied::Occupied }
+    to.database.change(session, to.key, |there| match there {
+        Some(_) if !to.replace => Change::Keep(Copied::Occupied),
+        _ => Change::Put { value: entry.same(), deadline: entry.deadline(), result: Copied::Done },
+    })
 }
 
-/// Copies, and deletes the source once the copy is what it holds.
-fn move_to(
-    database: Database<'_>,
-    session: &Session<'_>,
-    source: Key<'_>,
-    mut to: Destination<'_>,
-) -> Copied {
-    loop {
-        let copied = copy_key(database, session, source, to);
-        match copied {
-            Copied::Version(version) if !database.remove_version(session, source, version) => {
-                // The source was changed meanwhile: what is at the destination is our own copy.
-                to.replace = true;
-            }
-            _ => return copied,
-        }
+fn move_to(context: &Context<'_>, source: Key<'_>, to: Destination<'_>) -> Copied {
+    let copied = copy_key(context, source, to);
+    if copied == Copied::Done {
+        context.database.remove(&context.session, source);
     }
+    copied
 }
 
 fn rename_to(context: &Context<'_>, args: &Args<'_>, replace: bool) -> Copied {
@@ -147,7 +130,7 @@ fn rename_to(context: &Context<'_>, args: &Args<'_>, replace: bool) -> Copied {
             false => Copied::NoSource,
         };
     }
-    move_to(database, &context.session, source, Destination { database, key, replace })
+    move_to(context, source, Destination { database, key, replace })
 }
 
 fn rename<'a>(context: &mut Context<'_>, args: &Args<'a>) -> Outcome<'a> {
@@ -188,21 +171,22 @@ fn copy<'a>(context: &mut Context<'_>, args: &Args<'a>) -> Outcome<'a> {
         return Err(Refusal::SameObject);
     }
     let to = Destination { database: keyspace.database(number), key, replace };
-    let copied = copy_key(context.database, &context.session, source, to);
+    let copied = copy_key(context, source, to);
     context.counts.look_up(copied != Copied::NoSource);
-    context.out.integer(matches!(copied, Copied::Version(_)).into());
+    context.out.integer((copied == Copied::Done).into());
     Ok(())
 }
 
-fn move_key<'a>(context: &mut Context<'_>, args: &Args<'a>, key: Key<'a>) -> Outcome<'a> {
+fn move_key<'a>(context: &mut Context<'_>, args: &Args<'a>) -> Outcome<'a> {
     let number = database_number(context, args, 2)?;
     if number == context.client.database {
         return Err(Refusal::SameObject);
     }
-    let database = context.state.keyspace.database(number);
-    let to = Destination { database, key, replace: false };
-    let copied = move_to(context.database, &context.session, key, to);
-    context.out.integer(matches!(copied, Copied::Version(_)).into());
+    let keyspace = &context.state.keyspace;
+    let key = keyspace.key(args.get(1));
+    let to = Destination { database: keyspace.database(number), key, replace: false };
+    let copied = move_to(context, key, to);
+    context.out.integer((copied == Copied::Done).into());
     Ok(())
 }
 

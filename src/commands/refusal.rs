@@ -72,6 +72,8 @@ pub(super) enum Refusal<'a> {
     Loading,
     /// The log takes no changes, and why: the whole text.
     Log(Arc<str>),
+    /// EXEC: the log takes no changes, and why: the text of the error.
+    ExecLog(Arc<str>),
     /// CONFIG SET: there is no such setting.
     UnknownSetting(&'a [u8]),
     /// CONFIG SET: the setting of this name cannot be set so.
@@ -151,6 +153,10 @@ impl Refusal<'_> {
                 return join(&[start, c_text(name), b"') - ", reason.as_bytes()]);
             }
             Refusal::Log(text) => return text.as_bytes().to_vec().into(),
+            Refusal::ExecLog(text) => {
+                let start = b"EXECABORT Transaction discarded because of: ";
+                return join(&[start, text.as_bytes()]);
+            }
             Refusal::HelloOption(option) => {
                 return join(&[b"ERR Syntax error in HELLO option '", c_text(option), b"'"]);
             }

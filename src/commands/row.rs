@@ -101,16 +101,23 @@ pub(super) enum Handler {
     Plain(for<'a> fn(&mut Context<'_>, &Args<'a>) -> Outcome<'a>),
     /// Has exactly one key, the first argument, which arrives hashed.
     OneKey(for<'a> fn(&mut Context<'_>, &Args<'a>, Key<'a>) -> Outcome<'a>),
-    /// Does the same to each of its keys; may be interrupted between two of them.
+    /// Has several keys, which it reads and changes at one instant.
+    Atomic(for<'a> fn(&mut Context<'_>, &Args<'a>) -> Outcome<'a>),
+    /// Does the same to each of its keys, to all at one instant.
     EachKey(&'static KeyLoop),
+    /// As `Plain`, while no other client runs a command.
+    Alone(for<'a> fn(&mut Context<'_>, &Args<'a>) -> Outcome<'a>),
     /// May take long: makes its [`Work`], which is done in steps.
     Work(BeginWork),
+    /// As [`Plain`](Handler::Plain), but after MULTI it is not queued.
+    Immediate(for<'a> fn(&mut Context<'_>, &Args<'a>) -> Outcome<'a>),
+    /// Runs what is queued since MULTI: the engine's own.
+    Exec,
     /// None of its own: only its subcommands do anything.
     Container,
 }
 
-/// A command over many keys, in pieces: `begin` once, `each` for every key in order, `end` once.
-/// Between two keys other clients may be served, so the pieces keep no state but the total.
+/// A command over many keys: `begin` once, `each` for every key in order, `end` once.
 pub(super) struct KeyLoop {
     /// Checks the arguments and writes what comes before the first key (given their number).
     pub(super) begin: for<'a> fn(&mut Context<'_>, &Args<'a>, usize) -> Outcome<'a>,
@@ -339,9 +346,11 @@ impl Flags {
     pub(super) const ALLOW_BUSY: Flags = Flags(1 << 9);
     /// Not allowed while a replica loads data beside the old.
     pub(super) const NO_ASYNC_LOADING: Flags = Flags(1 << 10);
+    /// Not in the log of slow commands, where those that it runs are.
+    pub(super) const SKIP_SLOWLOG: Flags = Flags(1 << 11);
 
     /// The names COMMAND INFO uses, in its order.
-    const NAMES: [(Flags, &'static str); 11] = [
+    const NAMES: [(Flags, &'static str); 12] = [
         (Flags::WRITE, "write"),
         (Flags::READONLY, "readonly"),
         (Flags::DENYOOM, "denyoom"),
@@ -349,6 +358,7 @@ impl Flags {
         (Flags::NOSCRIPT, "noscript"),
         (Flags::LOADING, "loading"),
         (Flags::STALE, "stale"),
+        (Flags::SKIP_SLOWLOG, "skip_slowlog"),
         (Flags::FAST, "fast"),
         (Flags::NO_AUTH, "no_auth"),
         (Flags::NO_ASYNC_LOADING, "no_async_loading"),
@@ -382,15 +392,15 @@ impl Categories {
     /// Keys whatever their type.
     pub(super) const KEYSPACE: Categories = Categories(1);
     /// Implied by [`Flags::READONLY`].
-    const READ: Categories = Categories(1 << 1);
+    pub(super) const READ: Categories = Categories(1 << 1);
     /// Implied by [`Flags::WRITE`].
-    const WRITE: Categories = Categories(1 << 2);
+    pub(super) const WRITE: Categories = Categories(1 << 2);
     /// Strings.
     pub(super) const STRING: Categories = Categories(1 << 3);
     /// Strings as bitmaps.
     pub(super) const BITMAP: Categories = Categories(1 << 4);
     /// Implied by [`Flags::ADMIN`].
-    const ADMIN: Categories = Categories(1 << 5);
+    pub(super) const ADMIN: Categories = Categories(1 << 5);
     /// Implied by [`Flags::FAST`].
     const FAST: Categories = Categories(1 << 6);
     /// Implied by the absence of [`Flags::FAST`].
@@ -399,9 +409,11 @@ impl Categories {
     pub(super) const DANGEROUS: Categories = Categories(1 << 8);
     /// The connection itself.
     pub(super) const CONNECTION: Categories = Categories(1 << 9);
+    /// Transactions.
+    pub(super) const TRANSACTION: Categories = Categories(1 << 10);
 
     /// The names, in the order of Redis.
-    const NAMES: [(Categories, &'static str); 10] = [
+    const NAMES: [(Categories, &'static str); 11] = [
         (Categories::KEYSPACE, "@keyspace"),
         (Categories::READ, "@read"),
         (Categories::WRITE, "@write"),
@@ -412,6 +424,7 @@ impl Categories {
         (Categories::SLOW, "@slow"),
         (Categories::DANGEROUS, "@dangerous"),
         (Categories::CONNECTION, "@connection"),
+        (Categories::TRANSACTION, "@transaction"),
     ];
 
     /// Both sets together.
@@ -419,9 +432,14 @@ impl Categories {
         Categories(self.0 | other.0)
     }
 
+    /// Whether a category is in both sets.
+    pub(super) const fn meets(self, other: Categories) -> bool {
+        self.0 & other.0 != 0
+    }
+
     /// The names of the categories in the set, each with its `@`.
     pub(super) fn names(self) -> impl Iterator<Item = &'static str> + Clone {
         let named = Categories::NAMES.into_iter();
-        named.filter(move |(category, _)| self.0 & category.0 != 0).map(|(_, name)| name)
+        named.filter(move |(category, _)| self.meets(*category)).map(|(_, name)| name)
     }
 }

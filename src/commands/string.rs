@@ -116,7 +116,7 @@ pub(super) static ROWS: [Row; 9] = [
             parts: &[KEY, VALUE],
             ..Argument::new("key_value", ArgumentKind::Block).multiple()
         }],
-        handler: Handler::Plain(msetnx),
+        handler: Handler::Atomic(msetnx),
         ..STRING
     },
     Row {

@@ -1,5 +1,6 @@
 //! LCS: the longest common subsequence of two values, in steps.
 
+use super::atomic::atomically;
 use super::context::{Context, integer, with_bytes};
 use super::lcs::{Lcs, LcsError, Wanted};
 use super::long::Work;
@@ -123,16 +124,19 @@ impl Work for Subsequence {
     }
 }
 
-fn lcs<'a>(context: &mut Context<'_>, args: &Args<'a>) -> Result<Box<dyn Work>, Refusal<'a>> {
-    let [a, b] = [1, 2].map(|index| {
-        let key = context.state.keyspace.key(args.get(index));
-        let value = context.database.get(&context.session, key, |value| match value {
-            Value::Large(large) => large.to_bytes(),
-            value => with_bytes(value, Bytes::copy_from_slice),
-        });
-        context.counts.look_up(value.is_some());
-        value.unwrap_or_default()
+/// The value of a key, empty if it is absent.
+fn read(context: &mut Context<'_>, key: &[u8]) -> Bytes {
+    let key = context.state.keyspace.key(key);
+    let value = context.database.get(&context.session, key, |value| match value {
+        Value::Large(large) => large.to_bytes(),
+        value => with_bytes(value, Bytes::copy_from_slice),
     });
+    context.counts.look_up(value.is_some());
+    value.unwrap_or_default()
+}
+
+fn lcs<'a>(context: &mut Context<'_>, args: &Args<'a>) -> Result<Box<dyn Work>, Refusal<'a>> {
+    let [a, b] = atomically(context, |context| [1, 2].map(|index| read(context, args.get(index))));
     let options = Options::parse(args)?;
     let wanted = if options.length { Wanted::Length } else { Wanted::Alignment };
     let limit = context.state.config.proto_max_bulk_len_bytes as u64;

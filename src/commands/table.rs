@@ -2,12 +2,12 @@
 
 use super::row::Row;
 use super::{
-    bits, connection, counter, expire, info, keys, moves, object, scan, serialize, server, set,
-    string, subsequence,
+    bits, connection, counter, expire, info, keys, moves, multi, object, scan, serialize, server,
+    set, string, subsequence,
 };
 
 /// The rows of each family.
-pub(super) static FAMILIES: [&[Row]; 14] = [
+pub(super) static FAMILIES: [&[Row]; 15] = [
     &string::ROWS,
     &counter::ROWS,
     &bits::ROWS,
@@ -19,6 +19,7 @@ pub(super) static FAMILIES: [&[Row]; 14] = [
     &serialize::ROWS,
     &subsequence::ROWS,
     &keys::ROWS,
+    &multi::ROWS,
     &connection::ROWS,
     &server::ROWS,
     &info::ROWS,

@@ -12,7 +12,9 @@
 //!   slot again, or copies to a buffer of its own.
 //! * A [`Claim`] whose record could not be published (the slot changed) is given back when it is
 //!   dropped, from L + n to L. Nobody can have claimed past L + n in between, for that needs a
-//!   published record of length L + n in this buffer, and only this claim could have led to one.
+//!   published record of length L + n in this buffer, and only this claim could have led to one. (A
+//!   record's twins have its length, so several may try to claim from L on; one wins.) In a
+//!   transaction, whose records others may publish, a claim is never given back.
 
 use super::pool::count_bytes;
 use crate::sync::Arc;

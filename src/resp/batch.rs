@@ -113,6 +113,12 @@ impl Batch {
         self.spans.push(Span::input(start, length));
     }
 
+    /// Adds an argument that has a buffer of its own to the command in progress.
+    pub fn push_owned(&mut self, bytes: Bytes) {
+        self.spans.push(Span::owned(self.owned.len()));
+        self.owned.push(bytes);
+    }
+
     /// Makes a command of all arguments after the last one's end.
     #[inline]
     pub fn finish_command(&mut self) {

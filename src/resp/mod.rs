@@ -38,4 +38,4 @@ pub use error::ProtocolError;
 pub use inline::words;
 pub use large::{LARGE_ARG, LargeArg};
 pub use limits::Limits;
-pub use output::{Chunks, ReplyBuffer};
+pub use output::{Chunks, Mark, ReplyBuffer};

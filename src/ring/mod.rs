@@ -28,8 +28,9 @@
 //! which it has while at most half of the slots are taken. The other half is for those who asked at
 //! the same time, and for entries that come to nothing and are taken again; each of those follows
 //! another producer's success. Should even this half be used up, [`Ring::enter`] waits for the
-//! consumer. It never waits for one that waits: a producer holds one unpublished entry at a time,
-//! and the consumer only waits for the oldest, whose producer has its slots already.
+//! consumer. It never waits for one that waits: a producer holds one unpublished entry at a time
+//! (parts of it, [`Ring::enter_part`], take no slots), and the consumer only waits for the oldest,
+//! whose producer has its slots already.
 //!
 //! # Orderings
 //! * `tail`: AcqRel, so that who takes a later ticket sees what was done before an earlier one was
@@ -58,6 +59,7 @@ use crate::sync::{Arc, prefetch_write, spin_loop};
 use bytes::Bytes;
 use crossbeam_utils::CachePadded;
 use slot::{Kind, Slot, State};
+use std::cell::Cell;
 
 /// Bytes of boxed payloads in the ring above which there is no room: as many as a busy disk takes
 /// in a second or less; few in models.
@@ -77,11 +79,14 @@ pub struct Boxed {
     pub head: Vec<u8>,
     /// Its end, a buffer that somebody may share.
     pub tail: Bytes,
+    /// Further such ends, of a payload that has several.
+    pub more: Vec<Bytes>,
 }
 
 impl Boxed {
     fn bytes(&self) -> u64 {
-        (self.head.len() + self.tail.len()) as u64
+        let more: usize = self.more.iter().map(Bytes::len).sum();
+        (self.head.len() + self.tail.len() + more) as u64
     }
 }
 
@@ -174,8 +179,24 @@ impl Ring {
     /// Takes a ticket for a payload that stays where it is.
     pub fn enter_boxed(&self, boxed: Box<Boxed>) -> Entry<'_> {
         let mut entry = self.take(1);
-        entry.boxed = Some(boxed);
+        entry.payload = Payload::Boxed(boxed);
         entry
+    }
+
+    /// Takes a ticket whose payload comes later.
+    pub fn hold(self: &Arc<Self>) -> Held {
+        let entry = self.take(1);
+        let held = Held { ring: self.clone(), ticket: entry.ticket, payload: None };
+        // Its place is the other's now.
+        std::mem::forget(entry);
+        held
+    }
+
+    /// A part of an entry that the calling thread holds and publishes later. It takes no place of
+    /// its own: it has that entry's ticket, and nothing comes of it but that `happened` is set if
+    /// it is committed.
+    pub fn enter_part<'r>(&'r self, ticket: u64, happened: &'r Cell<bool>) -> Entry<'r> {
+        Entry { ring: self, ticket, slots: 0, payload: Payload::Elsewhere(happened) }
     }
 
     #[inline]
@@ -195,7 +216,7 @@ impl Ring {
         prefetch_write(self.slot(ticket + AHEAD));
         // Made last: to publish before the slots are free would hide an entry of the round before.
         // Nothing above panics.
-        Entry { ring: self, ticket, slots, boxed: None }
+        Entry { ring: self, ticket, slots, payload: Payload::Slots }
     }
 
     /// Waits until all slots before number `end` are free of the round before.
@@ -311,7 +332,15 @@ pub struct Entry<'r> {
     ring: &'r Ring,
     ticket: u64,
     slots: usize,
-    boxed: Option<Box<Boxed>>,
+    payload: Payload<'r>,
+}
+
+/// Where the payload of an entry is.
+enum Payload<'r> {
+    Slots,
+    Boxed(Box<Boxed>),
+    /// With another entry, whose part this one is; to be set when it is committed.
+    Elsewhere(&'r Cell<bool>),
 }
 
 impl Entry<'_> {
@@ -324,14 +353,18 @@ impl Entry<'_> {
     /// The change has taken place.
     #[inline]
     pub fn commit(mut self) {
-        let kind = match self.boxed.take() {
-            None => Kind::Inline,
-            Some(boxed) => {
+        let kind = match std::mem::replace(&mut self.payload, Payload::Slots) {
+            Payload::Slots => Kind::Inline,
+            Payload::Boxed(boxed) => {
                 // Relaxed: a count.
                 self.ring.boxed_bytes.fetch_add(boxed.bytes(), plain::Ordering::Relaxed);
                 // SAFETY: the slot is this entry's until it is published.
                 unsafe { self.ring.slot(self.ticket).put_box(boxed) };
                 Kind::Boxed
+            }
+            Payload::Elsewhere(happened) => {
+                happened.set(true);
+                return std::mem::forget(self);
             }
         };
         self.publish(kind);
@@ -347,6 +380,9 @@ impl Entry<'_> {
 
 impl Drop for Entry<'_> {
     fn drop(&mut self) {
+        if matches!(self.payload, Payload::Elsewhere(_)) {
+            return;
+        }
         #[cfg(any(loom, shuttle))]
         if std::thread::panicking() {
             return;
@@ -356,6 +392,38 @@ impl Drop for Entry<'_> {
         }
         if !planted::is(Planted::VoidWithoutWake) {
             self.ring.wake();
+        }
+    }
+}
+
+/// A place in line that is bound to nothing but the ring, for changes that are collected. Dropped,
+/// it is void.
+#[must_use]
+pub struct Held {
+    ring: Arc<Ring>,
+    ticket: u64,
+    payload: Option<Box<Boxed>>,
+}
+
+impl Held {
+    /// Its ticket.
+    pub fn ticket(&self) -> u64 {
+        self.ticket
+    }
+
+    /// The changes have taken place.
+    pub fn commit(mut self, payload: Box<Boxed>) {
+        self.payload = Some(payload);
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let mut entry =
+            Entry { ring: &self.ring, ticket: self.ticket, slots: 1, payload: Payload::Slots };
+        if let Some(payload) = self.payload.take() {
+            entry.payload = Payload::Boxed(payload);
+            entry.commit();
         }
     }
 }

@@ -3,13 +3,17 @@
 use super::{Boxed, Consumer, ENTRY_BYTES, Read, Rest, Ring};
 use crate::sync::Arc;
 use bytes::Bytes;
+use std::cell::Cell;
 use std::time::Duration;
 
 fn payload(read: &Read<'_>, length: usize) -> Vec<u8> {
     match read {
         Read::Void => Vec::new(),
         Read::Inline(bytes) => bytes[..length].to_vec(),
-        Read::Boxed(boxed) => [&boxed.head[..], &boxed.tail].concat(),
+        Read::Boxed(boxed) => {
+            let more = boxed.more.iter().flatten().copied();
+            boxed.head.iter().copied().chain(boxed.tail.iter().copied()).chain(more).collect()
+        }
     }
 }
 
@@ -56,7 +60,7 @@ fn payloads_of_all_lengths_come_out_whole_round_after_round() {
 fn boxed_bytes_count_as_room() {
     let (ring, mut consumer) = Ring::new(8, 1);
     let tail = Bytes::from(vec![0; 65 << 20]);
-    ring.enter_boxed(Box::new(Boxed { head: vec![1], tail })).commit();
+    ring.enter_boxed(Box::new(Boxed { head: vec![1], tail, more: vec![] })).commit();
     assert!(!ring.has_room());
     assert!(matches!(consumer.next(), Some(Read::Boxed(_))));
     consumer.release();
@@ -68,7 +72,12 @@ fn what_nobody_takes_is_freed_with_the_ring() {
     let (ring, consumer) = Ring::new(8, 1);
     let shared = Bytes::from(vec![0; 4096]);
     ring.enter(&[b"x"]).commit();
-    ring.enter_boxed(Box::new(Boxed { head: Vec::new(), tail: shared.clone() })).commit();
+    ring.enter_boxed(Box::new(Boxed {
+        head: Vec::new(),
+        tail: shared.clone(),
+        ..Boxed::default()
+    }))
+    .commit();
     assert!(!shared.is_unique());
     drop((ring, consumer));
     assert!(shared.is_unique());
@@ -78,7 +87,8 @@ fn what_nobody_takes_is_freed_with_the_ring() {
 fn a_box_that_was_taken_but_not_given_back_is_freed_once() {
     let (ring, mut consumer) = Ring::new(8, 1);
     let shared = Bytes::from(vec![0; 4096]);
-    ring.enter_boxed(Box::new(Boxed { head: vec![1], tail: shared.clone() })).commit();
+    ring.enter_boxed(Box::new(Boxed { head: vec![1], tail: shared.clone(), ..Boxed::default() }))
+        .commit();
     let Some(Read::Boxed(taken)) = consumer.next() else { panic!("a box") };
     drop((ring, consumer));
     assert_eq!((&taken.head[..], taken.tail.len()), (&[1][..], 4096));
@@ -122,7 +132,7 @@ fn produce(ring: &Ring, producer: u64, count: u64) {
         }
         match number % 5 {
             0 => ring.enter(&[&bytes, &[0; 150]]).commit(),
-            1 => ring.enter_boxed(Box::new(Boxed { head: bytes, tail: Bytes::new() })).commit(),
+            1 => ring.enter_boxed(Box::new(Boxed { head: bytes, ..Boxed::default() })).commit(),
             _ => ring.enter(&[&bytes]).commit(),
         }
         ring.wake();
@@ -154,4 +164,24 @@ fn producers_that_race_lose_nothing_while_the_consumer_sleeps_between() {
 #[test]
 fn producers_that_race_lose_nothing_while_the_consumer_naps() {
     race(Rest::Nap(Duration::from_millis(1)));
+}
+
+#[test]
+fn a_part_takes_no_place_and_says_whether_it_was_committed() {
+    let (ring, mut consumer) = Ring::new(8, 1);
+    let happened = Cell::new(false);
+    let whole = ring.hold();
+    let part = ring.enter_part(whole.ticket(), &happened);
+    assert_eq!(part.ticket(), whole.ticket());
+    drop(part);
+    assert!(!happened.get());
+    ring.enter_part(whole.ticket(), &happened).commit();
+    assert!(happened.get());
+    assert!(consumer.next().is_none(), "nothing is published");
+    let more = vec![Bytes::from_static(b"b"), Bytes::from_static(b"c")];
+    whole.commit(Box::new(Boxed { head: vec![b'-'], tail: Bytes::from_static(b"a"), more }));
+    assert_eq!(payload(&consumer.next().unwrap(), 4), b"-abc");
+    drop(ring.hold());
+    assert!(matches!(consumer.next(), Some(Read::Void)));
+    assert!(consumer.next().is_none());
 }

@@ -10,7 +10,8 @@
 //! - when its replies tell of what the log does not have on the disk yet and must have: they are
 //!   not sent before. It waits once for all replies of a round. If the disk fails meanwhile they
 //!   are never sent: the log's refusal takes the place of each;
-//! - when the log has no room for what it is about to change.
+//! - when the log has no room for what it is about to change, when another client has all out, or
+//!   when it waits to have them out itself.
 //!
 //! Everything that was decoded is executed, and everything executed is sent, before more is
 //! received. So a client that does not read its replies is not read from either, and what it can
@@ -39,7 +40,7 @@ use super::desk::Desk;
 use super::load::Share;
 use super::waits::Need;
 use super::worker::Worker;
-use crate::commands::{Client, Position, Progress};
+use crate::commands::{Awaited, Client, Position, Progress};
 use crate::resp::{Decoder, ProtocolError, ReplyBuffer};
 
 /// Commands decoded into one batch: enough for any usual pipeline, and few enough that the spans
@@ -91,8 +92,8 @@ enum Then {
     Receive,
     /// There is more to execute; the other connections come first.
     Execute,
-    /// There is more to execute when the log has room.
-    Stall,
+    /// There is more to execute when this has come.
+    Stall(Awaited),
     /// This was the last reply.
     Close,
 }
@@ -128,12 +129,12 @@ impl Unsent {
     fn add(&mut self, at: Position, progress: Progress, commands: usize) {
         let end = match progress {
             Progress::Done => Position { command: commands, ..Position::default() },
-            Progress::Flush(next) | Progress::Stall(next) => next,
+            Progress::Flush(next) | Progress::Stall(next, _) => next,
             // The last reply, and no saying how many came before.
-            Progress::Close => Position { key: 1, ..at },
+            Progress::Close => Position { is_begun: true, ..at },
         };
         self.whole += end.command - at.command;
-        self.has_part |= at.key > 0 || end.key > 0;
+        self.has_part |= at.is_begun || end.is_begun;
     }
 }
 
@@ -271,9 +272,10 @@ impl Connection {
                             self.stage = Stage::Execute;
                             return Poll::Ready(Turn::Yield);
                         }
-                        Then::Stall => {
+                        Then::Stall(awaited) => {
                             self.stage = Stage::Execute;
-                            self.worker.waits().enter(Need::Room, cx);
+                            let client = self.client.id;
+                            self.worker.waits().enter(Need::Execution(client, awaited), cx);
                             return Poll::Pending;
                         }
                         Then::Close => return Poll::Ready(Turn::Close),
@@ -343,10 +345,10 @@ impl Connection {
                     self.running = Some(running);
                     return Then::Execute;
                 }
-                Progress::Stall(at) => {
+                Progress::Stall(at, awaited) => {
                     running.at = at;
                     self.running = Some(running);
-                    return Then::Stall;
+                    return Then::Stall(awaited);
                 }
                 Progress::Close => return Then::Close,
             }
@@ -390,6 +392,7 @@ impl Connection {
                     desk.batch.len() - at.command,
                 );
                 *desk = Desk::new();
+                self.client.give_back_exclusion();
                 // What it has changed before is written although it waits for nothing.
                 engine.wake_log();
                 Progress::Close

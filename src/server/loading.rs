@@ -39,9 +39,11 @@ const CHUNKS: usize = 3;
 /// the writer sleeps.
 const RING_SLOTS_MIN: usize = 1 << 14;
 
-/// Slots that a worker may take after it has asked for room: a piece of a long command has 512
-/// keys, of which each takes four at most, and four more if it was past its deadline.
-const WORKER_SLOTS: usize = 512 * (4 + 4);
+/// Slots that a worker may take after it has asked for room: a window has 64 commands, of which
+/// each takes four at most, and four more if its key was past its deadline. (A command of many keys
+/// takes one for them all, and asks again for each that is past its deadline.) Eight times that,
+/// since attempts that come to nothing take theirs too.
+const WORKER_SLOTS: usize = 8 * 64 * (4 + 4);
 
 /// The time between two messages about the progress.
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
@@ -279,7 +281,7 @@ impl<'s> Replayer<'s> {
             self.replies.clear();
             match progress {
                 Progress::Done => return Ok(true),
-                Progress::Flush(next) | Progress::Stall(next) => at = next,
+                Progress::Flush(next) | Progress::Stall(next, _) => at = next,
                 Progress::Close => {
                     let text = "it closes a connection".to_owned();
                     return Err(self.refused(chunk.place(begun), text));

@@ -15,7 +15,7 @@
 //!
 //! Where there is a log it is loaded by threads of their own, while the workers answer that the
 //! server is loading (`loading`). Connections whose replies or changes have to wait for the log's
-//! writer do so in `waits`.
+//! writer, or for a client that runs commands alone, do so in `waits`.
 //!
 //! To stop, the main thread closes the listening socket and the channels to the workers. Each
 //! worker then answers what its clients have already sent, closes, and ends; when all have ended,
@@ -94,6 +94,9 @@ pub fn run(mut config: Config, build: Build) -> Result<(), Error> {
     let stop = Arc::new(AtomicBool::new(false));
     let alarms: Vec<Arc<Alarm>> = (0..workers).map(|_| Arc::default()).collect();
     let crew = Crew::start(&state, &alarms)?;
+    let rung = alarms.clone();
+    let bell = move || rung.iter().for_each(|alarm| alarm.ring());
+    state.keyspace.exclusion().on_change(Box::new(bell));
     let loader =
         opened.map(|opened| Loader::start(Arc::clone(&state), opened, alarms, Arc::clone(&stop)));
     let loader = loader.transpose()?;

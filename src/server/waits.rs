@@ -1,15 +1,15 @@
-//! Connections of one worker that wait for the log: for room in it, or until it is on the disk up
-//! to a position.
+//! Connections of one worker that wait: until the log is on the disk up to a position, for room in
+//! the log, or because one client runs commands alone.
 //!
 //! A connection that has to wait leaves its waker and its [`Need`] here. The worker's watcher wakes
-//! it when the need is met: it looks whenever the log says that something has changed
-//! ([`Alarm::ring`], called by the log's threads), and every [`LOOK_INTERVAL`] while somebody
-//! waits, since room is made without a word. A wake-up in vain is harmless: the connection asks
-//! again.
+//! it when the need is met: it looks whenever something is said to have changed ([`Alarm::ring`],
+//! called by the log's threads, and by workers that make way for one client), and every
+//! [`LOOK_INTERVAL`] while somebody waits, since room is made without a word. A wake-up in vain is
+//! harmless: the connection asks again.
 //!
-//! The log's threads must not pay for workers that nobody waits at, so an alarm is *armed* only
-//! while the list is not empty. Arming is followed by a look at the log, and a change of the log by
-//! a look at the alarm; a SeqCst fence between the two steps on either side makes sure that one of
+//! Others must not pay for workers that nobody waits at, so an alarm is *armed* only while the list
+//! is not empty. Arming is followed by a look at what is waited for, and a change of that by a
+//! look at the alarm; a SeqCst fence between the two steps on either side makes sure that one of
 //! them sees the other. Even a lost alarm would cost no more than the interval.
 
 use std::cell::RefCell;
@@ -19,6 +19,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
+use crate::commands::Awaited;
 use crate::sync::Arc;
 use crate::sync::atomic::fence;
 use crate::sync::plain::{AtomicBool, Ordering};
@@ -29,13 +30,13 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(1);
 /// What a connection waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Need {
-    /// Room for changes, or the refusal of them.
-    Room,
+    /// What a batch of this client waits for.
+    Execution(u64, Awaited),
     /// That everything below this position is on the disk.
     Durable(u64),
 }
 
-/// How a worker is told of changes of the log.
+/// How a worker is told of changes.
 #[derive(Debug, Default)]
 pub(super) struct Alarm {
     armed: AtomicBool,
@@ -43,9 +44,9 @@ pub(super) struct Alarm {
 }
 
 impl Alarm {
-    /// The log has changed. May be called by any thread, and never waits.
+    /// Something that is waited for has changed. May be called by any thread, and never waits.
     pub(super) fn ring(&self) {
-        // Against `arm`: forbids the look at the alarm to come before the change of the log.
+        // Against `arm`: forbids the look at the alarm to come before the change.
         fence(Ordering::SeqCst);
         // Relaxed: ordered by the fence.
         if self.armed.load(Ordering::Relaxed) {
@@ -55,7 +56,7 @@ impl Alarm {
 
     fn arm(&self) {
         self.armed.store(true, Ordering::Relaxed);
-        // Against `ring`: forbids the look at the log to come before the alarm is armed.
+        // Against `ring`: forbids the watcher's look to come before the alarm is armed.
         fence(Ordering::SeqCst);
         self.changed.notify_one();
     }
@@ -152,10 +153,11 @@ mod tests {
     #[tokio::test]
     async fn who_waits_for_something_else_is_left_alone() {
         let waits = Waits::new(Arc::default());
-        waits.enter(Need::Room, &Context::from_waker(Waker::noop()));
+        let need = Need::Execution(1, Awaited::Room);
+        waits.enter(need, &Context::from_waker(Waker::noop()));
         for _ in 0..3 {
             waits.changed().await;
-            waits.wake(|need| need != Need::Room);
+            waits.wake(|other| other != need);
         }
         assert_eq!(waits.waiting.borrow().len(), 1);
         assert!(waits.alarm.armed.load(Ordering::Relaxed));

@@ -66,7 +66,7 @@ pub(super) struct Worker {
     engine: RefCell<Engine>,
     desks: RefCell<DeskPool>,
     clients: RefCell<Clients>,
-    /// Connections that wait for the log.
+    /// Connections that wait for the log or for their turn.
     waits: Waits,
     /// Ticks since the start: the worker's clock.
     now: Cell<u64>,
@@ -75,7 +75,7 @@ pub(super) struct Worker {
 }
 
 /// Runs worker `index` on this thread until `arrivals` ends, then answers what its clients have
-/// sent and returns. `alarm` tells of changes of the log.
+/// sent and returns. `alarm` tells of changes that connections wait for.
 pub(super) fn run(
     state: Arc<ServerState>,
     index: usize,
@@ -105,9 +105,7 @@ pub(super) fn run(
         state,
     });
     runtime.block_on(async {
-        if worker.state.config.aof_path.is_some() {
-            tokio::task::spawn_local(Rc::clone(&worker).watch());
-        }
+        tokio::task::spawn_local(Rc::clone(&worker).watch());
         worker.serve(arrivals).await;
         worker.finish().await;
     });
@@ -188,18 +186,17 @@ impl Worker {
         }
     }
 
-    /// Wakes the connections that wait for the log, for ever.
+    /// Wakes the connections that wait, for ever.
     async fn watch(self: Rc<Worker>) {
         let persistence = &self.state.persistence;
-        let log = || self.state.keyspace.log();
         loop {
             self.waits.changed().await;
             // It has its turn behind all connections that were ready with the first that waits:
             // their changes are written and synced together.
-            self.engine().wake_log();
-            let has_room = log().is_none_or(|log| log.has_room()) || persistence.is_refusing();
+            let engine = self.engine();
+            engine.wake_log();
             self.waits.wake(|need| match need {
-                Need::Room => has_room,
+                Need::Execution(client, awaited) => engine.is_met(client, awaited),
                 Need::Durable(position) => {
                     persistence.is_refusing() || !persistence.must_wait(position)
                 }

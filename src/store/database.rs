@@ -49,6 +49,11 @@ impl<'s> Database<'s> {
         table
     }
 
+    /// How often it was exchanged with another.
+    pub(super) fn swaps(&self, session: &Session<'_>) -> u64 {
+        self.generations.swaps(self.index, &session.guard)
+    }
+
     /// Its number.
     pub(super) fn index(&self) -> usize {
         self.index
@@ -326,16 +331,6 @@ impl<'s> Database<'s> {
         self.update(session, key, |current| match current {
             None => Decision::Keep(false),
             Some(_) => Decision::Remove(session.version(), true),
-        })
-    }
-
-    /// Makes a key absent if it still has the record of this version. True if it did so.
-    pub fn remove_version(&self, session: &Session<'_>, key: Key<'_>, version: u64) -> bool {
-        self.update(session, key, |current| match current {
-            Some(record) if record.version() == version => {
-                Decision::Remove(session.version(), true)
-            }
-            _ => Decision::Keep(false),
         })
     }
 

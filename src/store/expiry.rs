@@ -7,10 +7,11 @@
 //! one another, with requests in between, so that they take a fixed share of the worker's time.
 //!
 //! A sweeper removes a key as a reader does that finds it past its deadline: by
-//! `Database::expire`, which looks at the key again. It needs no rules of its own. The cursor is
-//! only a hint: a range that was claimed and not walked (by a panic) is walked the next time round.
+//! `Database::expire`, which looks at the key again. It needs no rules of its own, but it keeps out
+//! of the way of a client that has the exclusion, as batches do. The cursor is only a hint: a range
+//! that was claimed and not walked (by a panic) is walked the next time round.
 
-use super::{Database, Key, Keyspace, Local, Session};
+use super::{Database, Key, Keyspace, Local, NOBODY, Session};
 use crate::record::RecordRef;
 use crate::sync::plain::{AtomicU64, Ordering};
 use crate::table::Which;
@@ -81,6 +82,9 @@ impl Keyspace {
         let start = Instant::now();
         let budget =
             Budget { until: start + SLICE, acceptable_percent: (EFFORT_MAX - more) as usize };
+        let Some(_attendance) = local.enter_batch(NOBODY) else {
+            return Sweep { next: None };
+        };
         let mut session = local.pin();
         for _ in 0..self.databases() {
             sweeper.database %= self.databases();

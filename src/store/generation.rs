@@ -36,7 +36,7 @@ impl Generations {
         journal: Option<Arc<dyn BlockJournal>>,
     ) -> Self {
         let slots = (0..count).map(|_| AtomicPtr::new(null_mut())).collect();
-        let order = AtomicPtr::new(Order::boxed((0..count).collect(), 0));
+        let order = AtomicPtr::new(Order::boxed((0..count).collect(), vec![0; count], 0));
         Self { order, slots, options, collector, journal, reaper: Reaper::new() }
     }
 
@@ -69,6 +69,14 @@ impl Generations {
         }
     }
 
+    /// How often a database was exchanged with another.
+    pub(super) fn swaps(&self, index: usize, _guard: &Guard<'_>) -> u64 {
+        // Acquire: as in `place`.
+        let order = self.order.load(Ordering::Acquire);
+        // SAFETY: as in `place`.
+        unsafe { &*order }.swaps[index]
+    }
+
     /// The slot of a database.
     #[inline]
     fn slot(&self, index: usize, guard: &Guard<'_>) -> &AtomicPtr<Table> {
@@ -84,10 +92,13 @@ impl Generations {
             // SAFETY: as in `slot`.
             let mut slots = unsafe { &*old }.slots().to_vec();
             slots.swap(one, other);
+            // SAFETY: as in `slot`.
+            let mut swaps = unsafe { &*old }.swaps.clone();
+            [one, other].into_iter().for_each(|index| swaps[index] += 1);
             // Between the load and the exchange; void if the exchange is lost.
-            let entry = session.log.map(|log| log.enter_swap(one, other));
-            entry.iter().for_each(|entry| session.note_entry(entry));
-            let new = Order::boxed(slots, entry.as_ref().map_or(0, |entry| entry.ticket() + 1));
+            let entry = session.enter_swap(one, other);
+            let new =
+                Order::boxed(slots, swaps, entry.as_ref().map_or(0, |entry| entry.ticket() + 1));
             // Release: whoever loads the pointer sees the order whole. Relaxed: the loser reads it
             // again.
             let release = planted::ordering(Ordering::Release, Planted::RelaxedSwap);
@@ -192,8 +203,7 @@ impl Generations {
             };
             let new = self.boxed(table.number() + self.len() as u64);
             // Between the load and the exchange; void if the exchange is lost.
-            let entry = session.log.map(|log| log.enter_flush(table.number()));
-            entry.iter().for_each(|entry| session.note_entry(entry));
+            let entry = session.enter_flush(table.number());
             // AcqRel: release the new table; acquire all that was done in the old one.
             let won = if planted::is(Planted::FlushBySeparateSteps) {
                 slot.store(new, Ordering::Release);
@@ -265,6 +275,8 @@ impl Drop for Generations {
 /// Which slot each database has. Never changes; SWAPDB makes another.
 struct Order {
     slots: Vec<usize>,
+    /// How often each database was exchanged with another.
+    swaps: Vec<u64>,
     /// The position of the log past the SWAPDB that has made it; 0 if it was not logged.
     position: u64,
     /// Model checkers only: a freed order is poisoned and kept, so that touching it is caught.
@@ -277,11 +289,12 @@ struct Order {
 
 impl Order {
     /// To be published, and freed by [`Replaced::free`].
-    fn boxed(slots: Vec<usize>, position: u64) -> *mut Self {
+    fn boxed(slots: Vec<usize>, swaps: Vec<u64>, position: u64) -> *mut Self {
         #[cfg(any(loom, shuttle))]
         crate::sync::graveyard::born();
         Box::into_raw(Box::new(Self {
             slots,
+            swaps,
             position,
             #[cfg(any(loom, shuttle))]
             freed: crate::sync::AtomicBool::new(false),

@@ -13,6 +13,7 @@ mod append;
 mod clock;
 mod database;
 mod entry;
+mod exclusive;
 mod expiry;
 mod generation;
 mod hash;
@@ -27,8 +28,9 @@ pub use append::ValueTooLong;
 pub use clock::{Clock, ClockSource};
 pub use database::{CounterError, Database};
 pub use entry::{Change, Encoding, Entry};
+pub use exclusive::{Attendance, Exclusion, Member, NOBODY, Ownership};
 pub use expiry::{Sweep, Sweeper};
-pub use log::{Effect, Log, Logged};
+pub use log::{Block, Effect, Log, Logged};
 pub use scan::{CURSOR_BITS, ScanPosition};
 pub use snapshot::{Snapshot, SnapshotBusy, SnapshotKey};
 pub use transaction::Watched;
@@ -37,10 +39,12 @@ use crate::record::{Birth, RecordRef, allocated_bytes};
 use crate::ring::{Consumer, Ring};
 use crate::sync::epoch::{Collector, Guard, Participant, limbo_bytes};
 use crate::sync::plain::{AtomicU64, Ordering};
+use crate::sync::planted::{self, Planted};
 use crate::sync::{Arc, OnceLock};
 use crate::table::Transaction;
 use generation::Generations;
 use hash::KeyHasher;
+use log::Capture;
 use std::cell::{Cell, RefCell};
 
 /// What a keyspace is made of.
@@ -74,6 +78,7 @@ pub struct Keyspace {
     clock: Arc<Clock>,
     /// Set once, when changes begin to be logged.
     log: Arc<OnceLock<Log>>,
+    exclusion: Arc<Exclusion>,
     /// Before the collector: dropping the tables needs nothing of it, and what they have retired is
     /// freed when it goes.
     generations: Generations,
@@ -102,17 +107,19 @@ impl Keyspace {
     /// An empty keyspace.
     pub fn new(options: KeyspaceOptions) -> Self {
         let collector = Collector::new();
+        let log: Arc<OnceLock<Log>> = Arc::default();
         Self {
             hasher: KeyHasher::new(options.hash_seed),
             versions: Arc::new(AtomicU64::new(1)),
             clock: Arc::new(Clock::new(options.clock)),
-            log: Arc::default(),
             generations: Generations::new(
                 options.databases,
                 options.table,
                 collector.clone(),
-                None,
+                Some(log.clone()),
             ),
+            log,
+            exclusion: Arc::default(),
             sweeps: (0..options.databases).map(|_| AtomicU64::new(0)).collect(),
             collector,
         }
@@ -125,6 +132,7 @@ impl Keyspace {
             versions: self.versions.clone(),
             clock: self.clock.clone(),
             log: self.log.clone(),
+            member: self.exclusion.join(),
             next: Cell::new(0),
             end: Cell::new(0),
             expired: Cell::new(0),
@@ -157,6 +165,11 @@ impl Keyspace {
     /// The log's side of the changes, once they are logged.
     pub fn log(&self) -> Option<&Log> {
         self.log.get()
+    }
+
+    /// The means by which one client has all others out.
+    pub fn exclusion(&self) -> &Arc<Exclusion> {
+        &self.exclusion
     }
 
     /// Number of databases.
@@ -241,6 +254,7 @@ pub struct Local {
     versions: Arc<AtomicU64>,
     clock: Arc<Clock>,
     log: Arc<OnceLock<Log>>,
+    member: Member,
     next: Cell<u64>,
     end: Cell<u64>,
     /// Keys that this thread has found past their deadline and made absent.
@@ -254,6 +268,17 @@ pub struct Local {
 }
 
 impl Local {
+    /// Enters a batch of a client, if no other has all out; before the pin (see [`Member::enter`]).
+    #[inline]
+    pub fn enter_batch(&self, client: u64) -> Option<Attendance<'_>> {
+        self.member.enter(client)
+    }
+
+    /// The thread's part in the exclusion.
+    pub fn member(&self) -> &Member {
+        &self.member
+    }
+
     /// Pins the thread for a batch. Nothing may block while the session lives.
     #[inline]
     pub fn pin(&self) -> Session<'_> {
@@ -270,6 +295,7 @@ impl Local {
             wrote: Cell::new(false),
             transacts: false,
             attempts: false,
+            capture: Capture::default(),
         }
     }
 
@@ -337,11 +363,16 @@ pub struct Session<'l> {
     transacts: bool,
     /// Whether one was lost that is to be tried again.
     attempts: bool,
+    /// What is collected for a block of the log.
+    capture: Capture,
 }
 
 impl Drop for Session<'_> {
     fn drop(&mut self) {
         self.abandon();
+        if self.is_in_block() {
+            self.end_block();
+        }
         let is_deferred = self.strict && self.local.defers_wakes.get();
         if let Some(log) = self.log.filter(|_| self.wrote.get() && !is_deferred) {
             log.wake();
@@ -351,11 +382,12 @@ impl Drop for Session<'_> {
 
 impl Session<'_> {
     /// Lets go of everything read so far, between two commands of a batch; not within a
-    /// transaction.
+    /// transaction, nor in a block of the log.
     #[inline]
     pub fn renew(&mut self) {
         // What a transaction has read is used until its end, over all its attempts.
-        if !self.transacts && !self.attempts {
+        let transacts = self.transacts || self.attempts;
+        if !transacts && (!self.is_in_block() || planted::is(Planted::BlockRenewed)) {
             self.guard.repin();
         }
     }

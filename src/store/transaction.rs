@@ -21,6 +21,8 @@ pub struct Watched {
     database: usize,
     /// The number of its table.
     table: u64,
+    /// How often its database was exchanged with another.
+    swaps: u64,
     key: Box<[u8]>,
     was: Was,
 }
@@ -92,20 +94,28 @@ impl Session<'_> {
         }
     }
 
-    /// In a transaction: whether a watched key is as it was. It then counts as read.
+    /// Whether a watched key is as it was. In a transaction it then counts as read. An absent key
+    /// of a database that was flushed or exchanged meanwhile counts as changed: what it was before
+    /// that is not known any more.
     pub fn is_unchanged(&self, keyspace: &Keyspace, watched: &Watched) -> bool {
-        debug_assert!(self.transacts);
         let (database, key) = (keyspace.database(watched.database), keyspace.key(&watched.key));
-        let table = database.table_in_transaction(self);
-        if table.number() != watched.table {
+        let table = match self.transacts {
+            true => database.table_in_transaction(self),
+            false => database.obtain(self),
+        };
+        if table.number() != watched.table || database.swaps(self) != watched.swaps {
             self.expose_all();
             return false;
         }
-        let found = database.find_in_transaction(self, key);
+        let found = database.find(self, key);
         match (watched.was, found) {
             (Was::Present { version, number }, Some(record)) => {
                 let now = record.counter().map(|counter| counter.get());
                 record.version() == version && now == number
+            }
+            (Was::Absent { since }, None) if !self.transacts => {
+                let version = self.unlogged_version();
+                table.name_absence(key, &self.guard, version) == Some(since)
             }
             (Was::Absent { since }, None) => {
                 self.local.transaction.borrow_mut().expect_since(table, key, since)
@@ -143,7 +153,8 @@ impl Database<'_> {
                 break Was::Absent { since };
             }
         };
-        Watched { database: self.index(), table: table.number(), key: key.bytes.into(), was }
+        let (database, swaps) = (self.index(), self.swaps(session));
+        Watched { database, table: table.number(), swaps, key: key.bytes.into(), was }
     }
 
     /// The record of a key as the transaction sees it.

@@ -104,6 +104,8 @@ pub enum Planted {
     ExpiredBuiltUpon,
     /// The position that a reply exposes is taken before what it shows is read.
     ExposedEarly,
+    /// A session is renewed in a block of the log.
+    BlockRenewed,
     /// An entry of the ring is published without releasing its payload.
     RelaxedEntry,
     /// The consumer looks at an entry's state without acquiring its payload.
@@ -130,6 +132,22 @@ pub enum Planted {
     SleepWithoutFence,
     /// A producer looks whether the consumer sleeps without a fence after its publication.
     WakeWithoutFence,
+    /// A batch looks whether somebody has the exclusion before it says that it is in.
+    LookBeforeWord,
+    /// A batch looks whether somebody has the exclusion without a fence after it has said so.
+    BatchWithoutFence,
+    /// Who takes the exclusion looks at the batches without a fence in between.
+    OwnerWithoutFence,
+    /// A batch leaves without releasing its changes.
+    RelaxedLeave,
+    /// A batch that is turned away does not release the changes of those before it.
+    RelaxedTurnAway,
+    /// The exclusion is given back without releasing the changes made in it.
+    RelaxedGiveBack,
+    /// A batch begins without acquiring what was done under the exclusion.
+    OwnerNotAcquired,
+    /// Who has the exclusion finds a batch out without acquiring its changes.
+    BatchNotAcquired,
 }
 
 #[cfg(any(loom, shuttle))]

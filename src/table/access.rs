@@ -88,11 +88,16 @@ impl Access {
         self.state == State::Same && self.over == Over::Goes
     }
 
+    pub(super) fn was_absent(&self) -> bool {
+        matches!(self.seen, Seen::Absent { .. })
+    }
+
     pub(super) fn is_change(&self) -> bool {
         match self.state {
             State::Same => self.is_lapse(),
             State::Put(_) => true,
-            State::Removed => !matches!(self.seen, Seen::Absent { .. }),
+            // Also of a key that was absent before: who watches it is to see that it was there.
+            State::Removed => true,
         }
     }
 
@@ -111,7 +116,7 @@ impl Access {
     pub(super) fn outcome(&mut self, number: u64) -> (OwnedRecord, Effect) {
         let effect = match self.state {
             State::Put(tag) => Effect::Put(tag),
-            _ if self.is_change() => Effect::Removed,
+            _ if self.is_change() && !self.was_absent() => Effect::Removed,
             _ => Effect::Kept,
         };
         match (effect, self.seen) {
@@ -123,6 +128,7 @@ impl Access {
                 (twin.unwrap_or_else(|| absence(self.key(), 0)), effect)
             }
             (Effect::Kept, Seen::Absent { since, .. }) => {
+                let since = since.filter(|_| self.state == State::Same);
                 (absence(self.key(), since.unwrap_or(number)), effect)
             }
             _ if self.is_lapse() => (absence(self.key(), number), effect),

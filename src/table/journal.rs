@@ -47,28 +47,31 @@ pub trait Journal {
 }
 
 /// One key's part of a commit over several keys.
+#[derive(Clone, Copy)]
 pub struct Part<'p> {
     /// The number of its table.
     pub table: u64,
     /// The key.
     pub key: Key<'p>,
-    /// What becomes of it.
+    /// What is about to be published.
     pub written: Written<'p>,
 }
 
-/// Where commits over several keys are told, of all tables of a keyspace.
+/// Where commits over several keys are told. As with [`Journal`], the place is taken after all keys
+/// were read and before the commit is decided.
 pub trait BlockJournal: Send + Sync {
-    /// Takes one place for all parts; `None` if changes are not logged. The entry is committed once
-    /// the commit is decided.
+    /// Takes one place for all parts; `None` without a log or without a part. The entry is
+    /// committed once the commit is decided.
     fn enter_block(&self, parts: &mut dyn Iterator<Item = Part<'_>>) -> Option<Entry<'_>>;
 
-    /// [`Journal::wants`], for a record of a table.
+    /// Whether a record of a table is to be handed over once it is unlinked: as
+    /// [`Journal::wants`].
     fn wants(&self, table: u64, record: RecordRef<'_>) -> bool;
 
-    /// [`Journal::keep`], for a record of a table.
+    /// Takes over a wanted record of a table that the commit of this ticket has unlinked.
     fn keep(&self, table: u64, ticket: u64, unlinked: Unlinked);
 
-    /// Tells the reader of the log that an entry was committed.
+    /// Tells the log that there is something for it.
     fn wake(&self);
 }
 

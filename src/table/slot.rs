@@ -165,8 +165,8 @@ impl Word {
         Some(unsafe { RecordRef::from_raw(pointer) })
     }
 
-    /// Whether the word stands for a present key. An intent's does not: what it stands for has to be
-    /// asked of its commit.
+    /// Whether the word stands for a present key. An intent's does not: what it stands for has to
+    /// be asked of its commit.
     ///
     /// # Safety
     /// As [`Word::record`].

@@ -9,9 +9,10 @@
 //! * any other becomes a [`Commit`], also of the keys that it only read. (Were those only looked
 //!   at, two transactions could each read what the other writes, and both succeed.)
 //!
-//! A transaction that has lost to others [`PROTECT_AFTER`] times *installs first*: the intents of an
-//! OPEN commit over the keys of its last attempt hold these keys still while it computes. Whoever
-//! wants to change one of them waits a little, longer each time, before it aborts the commit.
+//! A transaction that has lost to others [`PROTECT_AFTER`] times *installs first*: the intents of
+//! an OPEN commit over the keys of its last attempt hold these keys still while it computes.
+//! Whoever wants to change one of them waits a little, longer each time, before it aborts the
+//! commit.
 //!
 //! A counter that is read is seen through a private copy, since additions in place go on. That it
 //! is unchanged is known by its value, for in one record it goes one way (`record::falls`).
@@ -336,10 +337,13 @@ impl Transaction {
         self.accesses.iter().map(wanted).collect()
     }
 
-    /// Whether there is one key, and what is expected of it can be seen by its record.
+    /// Whether there is one key, and what is expected and becomes of it can be told by a record.
     fn is_single(&self) -> bool {
         match &self.accesses[..] {
-            [access] => !matches!(access.expected(), Expected::AbsentSince(_)),
+            [access] => {
+                let comes_and_goes = access.state == State::Removed && access.found().is_none();
+                !comes_and_goes && !matches!(access.expected(), Expected::AbsentSince(_))
+            }
             _ => false,
         }
     }

@@ -77,10 +77,14 @@ fn fails_and_recovers(policy: &str, how: &str, reason: &str) {
             })
             .collect();
         std::thread::sleep(Duration::from_millis(300));
+        let mut queued = server.connect();
+        assert_eq!(queued.ask("MULTI"), "+OK\r\n");
+        assert_eq!(queued.ask("SET k v"), "+QUEUED\r\n");
         disk.fail(how);
         let mut client = server.connect();
         wait_until("writes are refused", || client.ask("SET probe v") == refused(reason));
         while_it_fails(server, &mut client, reason);
+        transactions_while_it_fails(&mut queued, reason);
         disk.mend();
         wait_until("writes go on", || client.ask("SET probe w") == "+OK\r\n");
         std::thread::sleep(Duration::from_millis(300));
@@ -132,6 +136,24 @@ fn while_it_fails(server: &Server, client: &mut Client, reason: &str) {
     assert!(server.log().iter().any(told), "the operator is told: {:?}", server.log());
     std::thread::sleep(Duration::from_millis(300));
     assert_eq!(client.ask("SET k v"), refused(reason), "it does not go away by itself");
+}
+
+/// What holds for a client that has queued a write before.
+fn transactions_while_it_fails(client: &mut Client, reason: &str) {
+    let aborted = format!(
+        "-EXECABORT Transaction discarded because of: MISCONF Errors writing to the AOF file: \
+         {reason}\r\n"
+    );
+    assert_eq!(client.ask("EXEC"), aborted);
+    assert_eq!(client.ask("EXEC"), "-ERR EXEC without MULTI\r\n");
+    assert_eq!(client.ask("MULTI"), "+OK\r\n");
+    assert_eq!(client.ask("SET k v"), refused(reason));
+    assert_eq!(client.ask("GET k"), "+QUEUED\r\n");
+    let aborted = "-EXECABORT Transaction discarded because of previous errors.\r\n";
+    assert_eq!(client.ask("EXEC"), aborted);
+    assert_eq!(client.ask("MULTI"), "+OK\r\n");
+    assert_eq!(client.ask("GET before"), "+QUEUED\r\n");
+    assert_eq!(client.ask("EXEC"), "*1\r\n$1\r\nv\r\n");
 }
 
 #[test]

@@ -13,8 +13,18 @@ pub(crate) struct Family {
 }
 
 /// Everything there is.
-const FAMILIES: [Family; 9] =
-    [BASICS, CONNECTION, STRINGS, RANGES, BITS, EXPIRY, KEYSPACE, INSPECTION, SERIALIZATION];
+const FAMILIES: [Family; 10] = [
+    BASICS,
+    CONNECTION,
+    STRINGS,
+    RANGES,
+    BITS,
+    EXPIRY,
+    KEYSPACE,
+    INSPECTION,
+    SERIALIZATION,
+    TRANSACTIONS,
+];
 
 /// Every row.
 pub(crate) fn all_rows() -> Vec<&'static Row> {
@@ -107,6 +117,17 @@ const BASICS: Family = Family {
         row("DBSIZE", 3, &[]),
         row("FLUSHDB", 1, &[Options(&[&[&[Word("SYNC")], &[Word("ASYNC")]]])]),
         row("FLUSHALL", 1, &[Options(&[&[&[Word("SYNC")], &[Word("ASYNC")]]])]),
+    ],
+};
+
+/// MULTI comes in whole transactions only, with WATCH or without: see `transaction.rs`.
+const TRANSACTIONS: Family = Family {
+    name: "transactions",
+    rows: &[
+        row("EXEC", 2, &[]),
+        row("DISCARD", 2, &[]),
+        row("WATCH", 0, &[KEYS]),
+        row("UNWATCH", 2, &[]),
     ],
 };
 

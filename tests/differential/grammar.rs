@@ -114,8 +114,8 @@ const SHORT_LIVED_ONE_IN: usize = 400;
 
 /// Makes steps from a seed.
 pub(crate) struct Generator {
-    random: Rng,
-    rows: Vec<&'static Row>,
+    pub(crate) random: Rng,
+    pub(crate) rows: Vec<&'static Row>,
     weight: u32,
     payloads: Vec<Vec<u8>>,
     /// Relative deadlines so far: each is another, seconds apart from all others, so that GT and
@@ -145,6 +145,7 @@ impl Generator {
         if once_in(&mut self.random, SHORT_LIVED_ONE_IN) {
             self.short_lived(steps);
         }
+        self.transaction(steps);
         let row = self.row();
         if needs_every_key_looked_up(row.name) {
             let scan = [b"SCAN", &b"0"[..], b"COUNT", b"1000"];
@@ -199,7 +200,12 @@ impl Generator {
         steps.push(Step::Command(request));
     }
 
-    fn row(&mut self) -> &'static Row {
+    /// Whether a command is among those to be made.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.rows.iter().any(|row| row.name == name)
+    }
+
+    pub(crate) fn row(&mut self) -> &'static Row {
         let mut place = self.random.u32(..self.weight);
         let row = self.rows.iter().find(|row| {
             let is_it = place < row.weight;
@@ -209,7 +215,7 @@ impl Generator {
         row.expect("the weights add up")
     }
 
-    fn command(&mut self, row: &Row) -> Request {
+    pub(crate) fn command(&mut self, row: &Row) -> Request {
         let mut request: Request = row.name.split(' ').map(|word| self.spelled(word)).collect();
         for argument in row.arguments {
             self.argument(argument, &mut request);

@@ -18,6 +18,7 @@ mod payload;
 mod pool;
 mod report;
 mod rules;
+mod transaction;
 
 #[expect(dead_code, unused_imports, reason = "shared with tests/network, which uses all of it")]
 #[path = "../network/harness/mod.rs"]
@@ -133,7 +134,7 @@ fn a_difference_is_found_and_shrunk() {
     let policy = "CONFIG SET maxmemory-policy allkeys-lfu";
     assert_eq!(other.connect().ask(policy), "+OK\r\n");
     let addresses = Addresses { redis: one.address, ours: other.address };
-    let reports = run(addresses, &all_rows(), 1, 10_000);
+    let reports = run(addresses, &all_rows(), 1, 30_000);
     let shortest = reports.iter().map(Report::len).min();
     assert!(shortest.is_some_and(|steps| steps <= 3), "{shortest:?}");
     let is_told = |report: &Report| report.text().contains("LFU maxmemory policy is not selected");

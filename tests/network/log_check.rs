@@ -255,7 +255,7 @@ impl Replayed {
             out.chunks().for_each(|chunk| replies.extend_from_slice(chunk));
             match progress {
                 Progress::Done => return replies,
-                Progress::Flush(next) | Progress::Stall(next) => at = next,
+                Progress::Flush(next) | Progress::Stall(next, _) => at = next,
                 Progress::Close => panic!("no command of these closes"),
             }
         }

@@ -81,7 +81,7 @@ fn operations() -> impl Strategy<Value = Operation> {
         2 => vec(keys(), 1..5).prop_map(|keys| Remove("DEL", keys)),
         1 => vec(keys(), 1..5).prop_map(|keys| Remove("UNLINK", keys)),
         1 => vec(keys(), 1..5).prop_map(Exists),
-        // Beyond 64 keys a command is executed in pieces.
+        // Beyond 64 keys a command hashes them itself.
         2 => prop_oneof![vec(keys(), 1..5), vec(keys(), 60..200)].prop_map(MGet),
         2 => vec((keys(), values()), 1..5).prop_map(MSet),
         1 => (0..3_u8).prop_map(Select),

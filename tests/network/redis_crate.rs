@@ -110,3 +110,26 @@ fn the_address_chooses_the_database() {
     assert_eq!(open(5).get::<_, String>("k").expect("get"), "five");
     assert_eq!(open(0).get::<_, Option<String>>("k").expect("get"), None);
 }
+
+#[test]
+fn transactions() {
+    in_both_protocols(|connection| {
+        let mut pipeline = redis::pipe();
+        pipeline.atomic().set("account", 100).ignore().incr("account", 10).get("account");
+        assert_eq!(pipeline.query::<(i64, String)>(connection)?, (110, "110".to_owned()));
+        connection.rename::<_, _, ()>("account", "other")?;
+        let moved: (Option<i64>, i64) = connection.mget(&["account", "other"])?;
+        assert_eq!(moved, (None, 110));
+        let mut attempts = 0;
+        let sum: (i64,) = redis::transaction(connection, &["other"], |connection, pipeline| {
+            let before: i64 = connection.get("other")?;
+            attempts += 1;
+            if attempts == 1 {
+                connection.incr::<_, _, ()>("other", 1)?;
+            }
+            pipeline.set("other", before * 2).ignore().incr("other", 0).query(connection)
+        })?;
+        assert_eq!((attempts, sum), (2, (222,)));
+        Ok(())
+    });
+}

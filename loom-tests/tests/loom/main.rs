@@ -15,6 +15,7 @@ mod commits_reads;
 mod copies;
 mod counters;
 mod ends;
+mod exclusive;
 mod expiry;
 mod flush;
 mod inserts;

@@ -112,6 +112,7 @@ impl Replay {
         let databases = self.live.len() as u64;
         match logged {
             Logged::Mark => {}
+            Logged::Block(block) => block.for_each(|part| self.apply(part)),
             Logged::Swap(one, other) => self.order.swap(one as usize, other as usize),
             Logged::Flush(table) => {
                 let live = &mut self.live[(table % databases) as usize];

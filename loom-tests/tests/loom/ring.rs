@@ -274,7 +274,7 @@ fn counted(byte: u8, freed: &Arc<AtomicUsize>) -> Box<Boxed> {
             self.0.fetch_add(1, Ordering::Relaxed);
         }
     }
-    Box::new(Boxed { head: vec![byte], tail: Bytes::from_owner(Tail(freed.clone())) })
+    Box::new(Boxed { head: vec![byte], tail: Bytes::from_owner(Tail(freed.clone())), more: vec![] })
 }
 
 /// Four boxes: one taken and given back, one taken and not given back, one void, one left behind.
@@ -415,7 +415,7 @@ const NAP_OF_BOXES: Model =
 fn nap_of_boxes() {
     let (ring, mut consumer) = Ring::new(16, 7);
     let producer = produce(&ring, |ring| {
-        ring.enter_boxed(Box::new(Boxed { head: vec![b'x'; 60], tail: Bytes::new() })).commit();
+        ring.enter_boxed(Box::new(Boxed { head: vec![b'x'; 60], ..Boxed::default() })).commit();
         ring.wake();
     });
     assert_eq!(take(&mut consumer, 8, 0, Wait::Rest(NAP)), [(7, Some(b'x'))]);

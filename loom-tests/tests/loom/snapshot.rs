@@ -161,13 +161,13 @@ fn a_snapshot_has_what_an_append_builds_on() {
     APPEND.holds();
 }
 
-const FLUSH: Model = model("snapshot against FLUSH", usize::MAX, against_flush);
+const FLUSH: Model = model("snapshot against FLUSH", usize::MAX, || against_flush(flush));
 
-fn against_flush() {
+fn against_flush(work: fn(&Keyspace, &Local)) {
     let (keyspace, mut replay) = holding("old");
     let mut consumer = keyspace.start_log(RING_SLOTS);
     let local = keyspace.join();
-    let other = spawn(&keyspace, flush);
+    let other = spawn(&keyspace, work);
     let mut snapshot = keyspace.begin_snapshot(&local).expect("the first");
     // All earlier changes are over: their entries are published.
     let mark = std::iter::from_fn(|| replay.step(&mut consumer)).any(|is_mark| is_mark);
@@ -184,6 +184,47 @@ fn against_flush() {
 #[test]
 fn a_snapshot_has_the_keys_of_a_table_that_is_flushed() {
     FLUSH.holds();
+}
+
+/// Two changes with the ticket of their block, which is older than both.
+const BLOCK: Model = model("snapshot against a block", usize::MAX, || {
+    let (keyspace, replay) = holding("old");
+    let work: fn(&Keyspace, &Local) = |keyspace, local| {
+        let mut session = local.pin();
+        session.begin_block();
+        keyspace.database(0).set(&session, FIRST, NewValue::Copy(b"new"));
+        session.renew();
+        keyspace.database(0).set(&session, K, NewValue::Copy(b"new"));
+        session.end_block();
+    };
+    against(&keyspace, replay, &[work]);
+});
+
+#[test]
+fn a_snapshot_has_all_of_a_block_or_nothing() {
+    BLOCK.holds();
+}
+
+#[test]
+#[should_panic(expected = "the snapshot is not the state at its mark")]
+fn a_block_whose_session_is_renewed_is_seen() {
+    BLOCK.breaks_under(Planted::BlockRenewed);
+}
+
+const BLOCK_FLUSH: Model = model("snapshot against a block with a FLUSH", 3, || {
+    against_flush(|keyspace, local| {
+        let session = local.pin();
+        session.begin_block();
+        keyspace.database(0).set(&session, FIRST, NewValue::Copy(b"new"));
+        keyspace.database(0).flush(&session);
+        keyspace.database(0).set(&session, K, NewValue::Copy(b"newer"));
+        session.end_block();
+    });
+});
+
+#[test]
+fn a_snapshot_has_the_keys_of_a_table_that_a_block_flushes() {
+    BLOCK_FLUSH.holds();
 }
 
 const MIGRATION: Model = model("snapshot against SET in a migration", 2, || {

@@ -35,7 +35,7 @@ fn produce(ring: &Ring, producer: u8) {
         }
         match number % 4 {
             3 => {
-                ring.enter_boxed(Box::new(Boxed { head: payload, tail: Bytes::new() })).commit();
+                ring.enter_boxed(Box::new(Boxed { head: payload, ..Boxed::default() })).commit();
             }
             _ => ring.enter(&[&payload[..1], &payload[1..]]).commit(),
         }

@@ -9,6 +9,9 @@
 //! piece of its own, uncopied. Pieces leave at the front when nobody may need them again: a failed
 //! sync means that everything since the last good one must be written once more, from here.
 //!
+//! A *command* here is what must not be cut: a whole block from its MULTI to its EXEC counts as
+//! one. A long block takes several pieces, of which the last one ends the command.
+//!
 //! All positions are offsets in the file.
 
 use bytes::Bytes;
@@ -99,6 +102,13 @@ impl Output {
     pub(super) fn command_ended(&mut self) {
         if self.open.len() >= PIECE_BYTES {
             self.close(true);
+        }
+    }
+
+    /// Makes a full open buffer a piece. A command of a block has just ended, and more come.
+    pub(super) fn part_ended(&mut self) {
+        if self.open.len() >= PIECE_BYTES {
+            self.close(false);
         }
     }
 

@@ -4,9 +4,12 @@
 //! knows which database each place belongs to ([`Logged::Swap`] exchanges two) and which database
 //! the file has selected, and writes SELECT when the next command is for another. It also knows the
 //! number of each place's living table, and drops what still comes for one that is flushed.
+//!
+//! What has happened at one instant ([`Logged::Block`]) stands between MULTI and EXEC; if only one
+//! command is left of it, that is written alone.
 
 use super::pending::Output;
-use crate::store::{Effect, Logged};
+use crate::store::{Block, Effect, Logged};
 use bytes::Bytes;
 
 /// Whose a place is, and the number of its living table.
@@ -73,6 +76,13 @@ pub(super) enum Translated {
     Mark,
 }
 
+/// A command of the file, for the database it acts on.
+enum Command<'e> {
+    Key { database: u64, key: &'e [u8], effect: Effect<'e>, shared: Option<&'e Bytes> },
+    Flush { database: u64 },
+    Swap(u64, u64),
+}
+
 /// Writes entries as commands.
 #[derive(Debug)]
 pub(super) struct Translator {
@@ -114,7 +124,8 @@ impl Translator {
         self.selected = None;
     }
 
-    /// Writes the command of an entry. `shared` is the buffer that its value may lie in.
+    /// Writes the command of an entry, or the commands. `shared` is the buffer that its value may
+    /// lie in; a block knows those of its own.
     #[inline]
     pub(super) fn write(
         &mut self,
@@ -123,28 +134,92 @@ impl Translator {
         output: &mut Output,
     ) -> Translated {
         match *entry {
-            Logged::Key { table, key, effect } => {
-                if let Some(place) = self.places.living(table) {
-                    let database = place.database;
-                    self.select(database, output.open());
-                    write_effect(key, effect, shared, output);
-                }
-            }
-            Logged::Flush(table) => self.flush(table, output.open()),
-            Logged::Swap(one, other) => {
-                if self.places.swap(one, other) {
-                    let open = output.open();
-                    open.extend_from_slice(b"*3\r\n$6\r\nSWAPDB\r\n");
-                    number(open, one);
-                    number(open, other);
-                }
-            }
+            Logged::Block(block) => self.write_block(block, output),
             Logged::Mark => {
                 self.select_again();
                 return Translated::Mark;
             }
+            _ => {
+                if let Some(command) = self.command(entry, shared) {
+                    self.write_command(&command, output);
+                }
+            }
         }
         Translated::Done
+    }
+
+    /// Writes the commands of a block. The first one is held back until there is a second.
+    fn write_block(&mut self, mut block: Block<'_>, output: &mut Output) {
+        let mut first = None;
+        let mut is_open = false;
+        while let Some((entry, shared)) = block.next_part() {
+            let Some(command) = self.command(&entry, shared) else {
+                continue;
+            };
+            if !is_open {
+                let Some(first) = first.take() else {
+                    first = Some(command);
+                    continue;
+                };
+                is_open = true;
+                output.open().extend_from_slice(b"*1\r\n$5\r\nMULTI\r\n");
+                self.write_command(&first, output);
+            }
+            self.write_command(&command, output);
+            output.part_ended();
+        }
+        match first {
+            Some(only) => self.write_command(&only, output),
+            None if is_open => output.open().extend_from_slice(b"*1\r\n$4\r\nEXEC\r\n"),
+            None => {}
+        }
+    }
+
+    /// What is to be written for an entry that is neither a block nor a mark, if anything. The
+    /// places are then as it has left them.
+    #[inline]
+    fn command<'e>(
+        &mut self,
+        entry: &Logged<'e>,
+        shared: Option<&'e Bytes>,
+    ) -> Option<Command<'e>> {
+        match *entry {
+            Logged::Key { table, key, effect } => {
+                let database = self.places.living(table)?.database;
+                Some(Command::Key { database, key, effect, shared })
+            }
+            Logged::Flush(table) => {
+                let databases = self.places.databases();
+                let place = self.places.living(table)?;
+                place.table = table + databases;
+                Some(Command::Flush { database: place.database })
+            }
+            Logged::Swap(one, other) => {
+                self.places.swap(one, other).then_some(Command::Swap(one, other))
+            }
+            Logged::Mark | Logged::Block(_) => None,
+        }
+    }
+
+    #[inline]
+    fn write_command(&mut self, command: &Command<'_>, output: &mut Output) {
+        match *command {
+            Command::Key { database, key, effect, shared } => {
+                self.select(database, output.open());
+                write_effect(key, effect, shared, output);
+            }
+            Command::Flush { database } => {
+                let open = output.open();
+                self.select(database, open);
+                open.extend_from_slice(b"*1\r\n$7\r\nFLUSHDB\r\n");
+            }
+            Command::Swap(one, other) => {
+                let open = output.open();
+                open.extend_from_slice(b"*3\r\n$6\r\nSWAPDB\r\n");
+                number(open, one);
+                number(open, other);
+            }
+        }
     }
 
     #[inline]
@@ -153,16 +228,6 @@ impl Translator {
             self.selected = Some(database);
             open.extend_from_slice(b"*2\r\n$6\r\nSELECT\r\n");
             number(open, database);
-        }
-    }
-
-    fn flush(&mut self, table: u64, open: &mut Vec<u8>) {
-        let databases = self.places.databases();
-        if let Some(place) = self.places.living(table) {
-            place.table = table + databases;
-            let database = place.database;
-            self.select(database, open);
-            open.extend_from_slice(b"*1\r\n$7\r\nFLUSHDB\r\n");
         }
     }
 }

@@ -127,7 +127,7 @@ pub(super) static ROWS: [Row; 7] = [
             Argument::new("destkey", ArgumentKind::Key),
             Argument { key_spec: 1, ..KEY.multiple() },
         ],
-        handler: Handler::Plain(bitop),
+        handler: Handler::Atomic(bitop),
         ..BITMAP
     },
     Row {

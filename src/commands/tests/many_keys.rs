@@ -1,8 +1,8 @@
-//! Commands over many keys: in one go, in pieces, and where one becomes the other.
+//! Commands over many keys: with hashes made before and with their own, and where one becomes the
+//! other.
 
-use super::super::{OUTPUT_SOFT_LIMIT, Position, Progress};
 use super::{Server, encode};
-use crate::resp::{Batch, LARGE_ARG, ReplyBuffer};
+use crate::resp::LARGE_ARG;
 
 fn names(count: usize) -> Vec<String> {
     (0..count).map(|number| format!("key:{number}")).collect()
@@ -46,17 +46,20 @@ fn every_number_of_keys_gives_the_same_replies() {
 }
 
 #[test]
-fn a_long_command_comes_in_pieces() {
+fn a_long_command_runs_in_one_go_and_is_a_whole_turn() {
     let mut server = Server::new();
     let mut connection = server.connect();
     let keys = names(100_000);
-    let reply = server.run(&mut connection, &command("EXISTS", &keys));
-    assert_eq!(reply, b":0\r\n");
-    assert!(connection.flushes >= 195, "{} pieces", connection.flushes);
+    let mut input = command("EXISTS", &keys);
+    assert_eq!(server.run(&mut connection, &input), b":0\r\n");
+    assert_eq!(connection.flushes, 0);
+    input.extend(b"PING\r\n");
+    assert_eq!(server.run(&mut connection, &input), b":0\r\n+PONG\r\n");
+    assert_eq!(connection.flushes, 1, "others have a turn before the PING");
 }
 
 #[test]
-fn a_piece_ends_where_the_replies_are_enough() {
+fn a_long_command_has_its_reply_whole() {
     let mut server = Server::new();
     let mut connection = server.connect();
     let value = vec![b'v'; LARGE_ARG - 1];
@@ -64,44 +67,7 @@ fn a_piece_ends_where_the_replies_are_enough() {
     let keys = vec!["k".to_owned(); 1000];
     let reply = server.run(&mut connection, &command("MGET", &keys));
     assert_eq!(reply.len(), "*1000\r\n".len() + 1000 * (value.len() + "$32767\r\n\r\n".len()));
-    assert!(connection.peak < OUTPUT_SOFT_LIMIT + LARGE_ARG, "{} bytes", connection.peak);
-}
-
-#[test]
-fn a_piece_ends_where_the_arguments_are_many_bytes() {
-    let mut server = Server::new();
-    let mut connection = server.connect();
-    let value = "v".repeat(LARGE_ARG - 1);
-    let pairs: Vec<String> =
-        (names(1000).into_iter()).flat_map(|key| [key, value.clone()]).collect();
-    let reply = server.run(&mut connection, &command("MSET", &pairs));
-    assert_eq!(reply, b"+OK\r\n");
-    assert!(connection.flushes >= 30, "{} pieces", connection.flushes);
-}
-
-#[test]
-fn others_are_served_between_two_pieces() {
-    let mut server = Server::new();
-    let mut connection = server.connect();
-    let mut other = server.connect();
-    let keys = names(1000);
-    let input = command("DEL", &keys);
-    let mut batch = Batch::new();
-    let decoded = connection.decoder.decode(&input, &mut batch, 10).expect("well formed");
-    assert_eq!(decoded.consumed, input.len());
-    server.command(&mut other, &[b"SET", keys[0].as_bytes(), b"x"]);
-    let mut out = ReplyBuffer::new();
-    let client = &mut connection.client;
-    let at = Position::default();
-    let Progress::Flush(at) = server.engine.execute(client, &batch, &input, at, &mut out) else {
-        panic!("a piece");
-    };
-    assert_eq!((at.command, at.key, at.total), (0, 512, 1));
-    assert!(out.is_empty());
-    server.command(&mut other, &[b"SET", keys[999].as_bytes(), b"x"]);
-    let progress = server.engine.execute(client, &batch, &input, at, &mut out);
-    assert_eq!(progress, Progress::Flush(Position { command: 1, ..Position::default() }));
-    assert_eq!(out.is_single(), Some(&b":2\r\n"[..]));
+    assert_eq!(connection.peak, reply.len());
 }
 
 #[test]

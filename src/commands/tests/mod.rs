@@ -7,6 +7,7 @@ mod many_keys;
 mod persistence;
 mod recorded;
 mod server_info;
+mod transactions;
 
 use super::{Client, Engine, Position, Progress, ServerState};
 use crate::config::Config;
@@ -69,7 +70,7 @@ impl Server {
                     connection.flushes += 1;
                     at = next;
                 }
-                Progress::Stall(_) => panic!("there is no log to wait for"),
+                Progress::Stall(..) => panic!("there is nothing to wait for"),
                 Progress::Done | Progress::Close => return replies,
             }
         }

@@ -147,6 +147,21 @@ fn while_loading_a_batch_keeps_its_order() {
 }
 
 #[test]
+fn while_loading_what_is_refused_breaks_a_transaction() {
+    let mut server = loading();
+    let mut connection = server.connect();
+    let replies = server.line(&mut connection, "MULTI\r\nSET a 1\r\nECHO a\r\nEXEC\r\nEXEC");
+    let abort = "-EXECABORT Transaction discarded because of previous errors.\r\n";
+    let without = "-ERR EXEC without MULTI\r\n";
+    assert_eq!(replies, ["+OK\r\n", LOADING, "+QUEUED\r\n", abort, without].concat());
+    let replies = server.line(&mut connection, "MULTI\r\nECHO a\r\nSELECT 1\r\nEXEC");
+    let queued = "+QUEUED\r\n".repeat(2);
+    assert_eq!(replies, ["+OK\r\n", &queued, "*2\r\n$1\r\na\r\n+OK\r\n"].concat());
+    let replies = server.line(&mut connection, "MULTI\r\nKEYS *\r\nEXEC");
+    assert_eq!(replies, ["+OK\r\n", LOADING, abort].concat());
+}
+
+#[test]
 fn while_loading_info_tells_how_far_it_is() {
     let mut server = loading();
     let mut connection = server.connect();

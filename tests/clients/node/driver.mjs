@@ -47,6 +47,12 @@ async function nodeRedisClient(RESP) {
     Array.from({ length: PIPELINE }, () => client.incr('counter')),
   );
   assert.deepEqual(replies, Array.from({ length: PIPELINE }, (_, index) => index + 1));
+  const results = await client.multi().set('account', '100').incrBy('account', 10).exec();
+  assert.deepEqual(results, ['OK', 110]);
+  await client.watch('account');
+  await client.incr('account');
+  await assert.rejects(client.multi().set('account', '0').exec(), nodeRedis.WatchError);
+  assert.equal(await client.get('account'), '111');
   await assert.rejects(client.incr('k'), /value is not an integer or out of range/);
   client.destroy();
 }
@@ -69,6 +75,14 @@ async function ioredisClient() {
   }
   const replies = await pipeline.exec();
   assert.deepEqual(replies.at(-1), [null, PIPELINE]);
+  assert.deepEqual(await client.multi().set('account', '100').incrby('account', 10).exec(), [
+    [null, 'OK'],
+    [null, 110],
+  ]);
+  await client.watch('account');
+  await client.incr('account');
+  assert.equal(await client.multi().set('account', '0').exec(), null);
+  assert.equal(await client.get('account'), '111');
   await assert.rejects(client.incr('k'), /value is not an integer or out of range/);
   const other = new Redis({ host, port: Number(port), db: 5 });
   assert.equal(await other.dbsize(), 0);

@@ -51,6 +51,8 @@ def redis_py(host, port, protocol):
     replies = pipeline.execute()
     check("pipeline", replies[1::2], list(range(1, PIPELINE + 1)))
 
+    transactions(client)
+
     try:
         client.incr("k")
         sys.exit("incr of bytes: no error")
@@ -62,6 +64,38 @@ def redis_py(host, port, protocol):
     check("flushdb", [other.flushdb(), other.dbsize(), client.exists("k")], [True, 0, 1])
     other.close()
     client.close()
+
+
+def transactions(client):
+    # redis-py wraps a pipeline in MULTI and EXEC unless told otherwise.
+    pipeline = client.pipeline()
+    pipeline.set("account", 100).incrby("account", 10).get("account").mget("account", "nope")
+    expected = [True, 110, b"110", [b"110", None]]
+    check("a transaction", pipeline.execute(), expected)
+
+    pipeline.watch("account")
+    balance = int(pipeline.get("account"))
+    client.decr("account")
+    pipeline.multi()
+    pipeline.set("account", balance + 1)
+    try:
+        pipeline.execute()
+        sys.exit("a watched key was changed: no error")
+    except redis.WatchError:
+        check("a watched key", client.get("account"), b"109")
+
+    attempts = []
+
+    def transfer(pipe):
+        balance = int(pipe.get("account"))
+        if not attempts:
+            client.incr("account")
+        attempts.append(balance)
+        pipe.multi()
+        pipe.set("account", balance * 2)
+
+    check("until it succeeds", client.transaction(transfer, "account"), [True])
+    check("attempts", [attempts, client.get("account")], [[109, 110], b"220"])
 
 
 async def coredis_client(host, port):

@@ -1,5 +1,6 @@
 //! Tests of the writer: the bytes of every command, the policies, and a disk that fails.
 
+mod blocks;
 mod disk;
 mod failures;
 mod files;

@@ -1,0 +1,244 @@
+//! Several keys at one instant.
+//!
+//! What reads and changes several keys runs as a transaction of the store: its changes are private
+//! until all of them take effect at one instant. When somebody has changed meanwhile what it has
+//! read, nothing has happened and it runs again. So a handler is written as if nobody else were
+//! there, and may change nothing but keys, the replies, and what a [`Checkpoint`] holds; what is
+//! the same after every run (the name of a connection) need not be taken back.
+//!
+//! Inside EXEC a transaction is under way already, which the handler's work becomes part of; where
+//! nobody else runs (`Context::alone`) none is needed.
+
+use super::context::{Context, Counts};
+use super::row::{Categories, Row};
+use crate::resp::{Mark, Protocol};
+
+/// How a run of something atomic has ended.
+pub(super) enum Ending<T> {
+    /// What it has read and changed is to hold at one instant.
+    Commit(T),
+    /// It has done nothing, and what it tells holds whatever else has changed.
+    Abandon(T),
+}
+
+/// Whether a command cannot be part of a transaction, because its keys are not known beforehand or
+/// because it does something to the server, once. An EXEC that runs it has to be alone.
+pub(super) fn needs_exclusion(row: &Row) -> bool {
+    const ALONE: Categories =
+        Categories::READ.and(Categories::WRITE).and(Categories::ADMIN).and(Categories::DANGEROUS);
+    row.keys.is_none() && row.all_categories().meets(ALONE)
+}
+
+/// Runs `body` at one instant, as often as it takes. The store sees to it that this ends: after a
+/// few attempts that were lost the others wait for it.
+pub(super) fn atomically<T>(
+    context: &mut Context<'_>,
+    mut body: impl FnMut(&mut Context<'_>) -> T,
+) -> T {
+    atomically_or_not(context, |context| Ending::Commit(body(context)))
+}
+
+/// [`atomically`], unless `body` says that there is nothing to commit.
+pub(super) fn atomically_or_not<T>(
+    context: &mut Context<'_>,
+    mut body: impl FnMut(&mut Context<'_>) -> Ending<T>,
+) -> T {
+    if context.alone || context.session.in_transaction() {
+        let (Ending::Commit(result) | Ending::Abandon(result)) = body(context);
+        return result;
+    }
+    let checkpoint = Checkpoint::of(context);
+    loop {
+        context.session.begin();
+        match body(context) {
+            Ending::Abandon(result) => {
+                context.session.abandon();
+                return result;
+            }
+            Ending::Commit(result) => {
+                if context.session.commit() {
+                    return result;
+                }
+            }
+        }
+        checkpoint.restore(context);
+    }
+}
+
+/// What handlers change besides keys, as it was before.
+struct Checkpoint {
+    replies: Mark,
+    protocol: Protocol,
+    database: usize,
+    counts: Counts,
+}
+
+impl Checkpoint {
+    fn of(context: &Context<'_>) -> Checkpoint {
+        Checkpoint {
+            replies: context.out.mark(),
+            protocol: context.client.protocol,
+            database: context.client.database,
+            counts: context.counts,
+        }
+    }
+
+    fn restore(&self, context: &mut Context<'_>) {
+        context.out.rewind(self.replies);
+        context.out.protocol = self.protocol;
+        context.client.protocol = self.protocol;
+        context.select(self.database);
+        context.counts = self.counts;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::client::Client;
+    use super::super::persistence::Stage;
+    use super::super::row::Handler;
+    use super::super::state::ServerState;
+    use super::super::table::rows;
+    use super::*;
+    use crate::config::Config;
+    use crate::record::parse_canonical;
+    use crate::resp::ReplyBuffer;
+    use crate::store::{NewValue, Value};
+
+    /// Calls `body` with the context of a new server and connection.
+    fn with_context(body: impl FnOnce(&mut Context<'_>)) {
+        let state = ServerState::new(Config::default(), 1);
+        let local = state.keyspace.join();
+        let mut client = Client::new(1, "127.0.0.1:1".to_owned());
+        let (mut out, mut spare_queue) = (ReplyBuffer::new(), None);
+        body(&mut Context {
+            state: &state,
+            database: state.keyspace.database(0),
+            session: local.pin(),
+            attendance: None,
+            client: &mut client,
+            out: &mut out,
+            spare_queue: &mut spare_queue,
+            stage: Stage::Open,
+            alone: false,
+            counts: Counts::default(),
+        });
+    }
+
+    #[test]
+    fn what_a_lost_run_has_done_is_taken_back() {
+        with_context(|context| {
+            context.out.ok();
+            context.counts.commands = 5;
+            let checkpoint = Checkpoint::of(context);
+            context.out.bulk_large(vec![b'x'; 100_000].into());
+            context.out.protocol = Protocol::Resp3;
+            context.client.protocol = Protocol::Resp3;
+            context.out.null();
+            context.counts.commands += 2;
+            context.counts.look_up(true);
+            context.select(7);
+            let key = context.state.keyspace.key(b"k");
+            context.database.set(&context.session, key, NewValue::Copy(b"v"));
+            checkpoint.restore(context);
+            context.out.null();
+            assert_eq!(context.out.is_single(), Some(&b"+OK\r\n$-1\r\n"[..]));
+            assert_eq!(context.client.protocol, Protocol::Resp2);
+            assert_eq!((context.counts.commands, context.counts.hits), (5, 0));
+            assert_eq!(context.client.database, 0);
+            assert!(!context.database.contains(&context.session, key), "database 0 is selected");
+        });
+    }
+
+    #[test]
+    fn a_lost_run_is_followed_by_one_that_sees_the_change() {
+        with_context(|context| {
+            let other = context.state.keyspace.join();
+            let key = context.state.keyspace.key(b"k");
+            let mut runs = 0;
+            atomically(context, |context| {
+                let number = context.database.get(&context.session, key, |value| match value {
+                    Value::Integer(number) => Some(number),
+                    Value::Bytes(bytes) => parse_canonical(bytes),
+                    Value::Large(_) => None,
+                });
+                let number = number.flatten().unwrap_or(0);
+                runs += 1;
+                if runs == 1 {
+                    let added = context.database.add(&other.pin(), key, 10);
+                    assert_eq!(added, Ok(10));
+                }
+                let text = (number + 1).to_string();
+                context.database.set(&context.session, key, NewValue::Copy(text.as_bytes()));
+                context.out.integer(number);
+            });
+            assert_eq!(runs, 2);
+            assert_eq!(context.out.is_single(), Some(&b":10\r\n"[..]));
+            let added = context.database.add(&context.session, key, 0);
+            assert_eq!(added, Ok(11));
+        });
+    }
+
+    /// A command that is new here has to be put in one of the two lists, by its flags.
+    #[test]
+    fn every_command_is_in_a_transaction_or_alone() {
+        let alone = [
+            "keys",
+            "scan",
+            "randomkey",
+            "dbsize",
+            "flushdb",
+            "flushall",
+            "swapdb",
+            "bgrewriteaof",
+            "config|get",
+            "config|set",
+            "info",
+        ];
+        let without_keys = [
+            "multi",
+            "exec",
+            "discard",
+            "unwatch",
+            "ping",
+            "echo",
+            "quit",
+            "select",
+            "reset",
+            "hello",
+            "client|getname",
+            "client|help",
+            "client|id",
+            "client|setinfo",
+            "client|setname",
+            "command",
+            "command|count",
+            "command|docs",
+            "command|getkeys",
+            "command|getkeysandflags",
+            "command|help",
+            "command|info",
+            "command|list",
+            "config|help",
+            "object|help",
+            "memory|help",
+        ];
+        for row in rows() {
+            let one = std::slice::from_ref(row);
+            let is_container = matches!(row.handler, Handler::Container);
+            for row_in_question in row.subcommands.iter().chain(one) {
+                if is_container && std::ptr::eq(row_in_question, row) {
+                    continue;
+                }
+                let name = match std::ptr::eq(row_in_question, row) {
+                    true => row.name.to_owned(),
+                    false => format!("{}|{}", row.name, row_in_question.name),
+                };
+                let listed = alone.contains(&name.as_str());
+                assert_eq!(needs_exclusion(row_in_question), listed, "{name}");
+                let named = listed || without_keys.contains(&name.as_str());
+                assert_eq!(row_in_question.keys.is_none(), named, "{name}");
+            }
+        }
+    }
+}
