@@ -27,7 +27,7 @@ fn logged<R: 'static, O>(
     (replay, theirs, mine)
 }
 
-const SET: Model = model("log of MSET and SET", 2, || {
+const SET: Model = model("log of MSET and SET", 3, || {
     let (replay, ..) = logged(
         "old",
         |keyspace, local| set_both(keyspace, local, "both"),
@@ -47,7 +47,7 @@ fn a_ticket_after_the_decision_is_seen() {
     SET.breaks_under(Planted::TicketAfterDecision);
 }
 
-const TWO_MSETS: Model = model("log of two MSETs", 2, || {
+const TWO_MSETS: Model = model("log of two MSETs", 3, || {
     let (replay, ..) = logged(
         "old",
         |keyspace, local| set_both(keyspace, local, "one"),
@@ -65,7 +65,7 @@ fn add_both(keyspace: &Keyspace, local: &Local) -> [i64; 2] {
     atomically(keyspace, local, |step| [FIRST, K].map(|key| step.add(key, 1)))
 }
 
-const INCR: Model = model("log of two INCRs at once and of one", 2, || {
+const INCR: Model = model("log of two INCRs at once and of one", 3, || {
     let (mut replay, theirs, mine) =
         logged("10", |keyspace, local| add(keyspace, local, K, 1), add_both);
     let mut told = vec![theirs, mine[0], mine[1]];
@@ -121,7 +121,7 @@ fn a_walk_that_takes_what_came_later_is_seen() {
     SNAPSHOT.breaks_under(Planted::WalkTakesNew);
 }
 
-const SNAPSHOT_HELPED: Model = model("snapshot against MSET and SET", 1, || {
+const SNAPSHOT_HELPED: Model = model("snapshot against MSET and SET", 2, || {
     let (keyspace, replay) = holding("old");
     let workers: [fn(&Keyspace, &Local); 2] = [
         |keyspace, local| set_both(keyspace, local, "both"),
@@ -135,7 +135,7 @@ fn a_snapshot_has_all_of_an_mset_that_is_helped_or_nothing() {
     SNAPSHOT_HELPED.holds();
 }
 
-const SNAPSHOT_LOST: Model = model("snapshot against two INCRs at once and one", 1, || {
+const SNAPSHOT_LOST: Model = model("snapshot against two INCRs at once and one", 2, || {
     let (keyspace, replay) = holding("10");
     let workers: [fn(&Keyspace, &Local); 2] = [
         |keyspace, local| {

@@ -61,7 +61,7 @@ fn an_mget_of_counters_that_turn_in_place_is_seen() {
 }
 
 /// At all times one of two keys is present.
-const ABSENCES: Model = model("MGET of absent keys against SET and DEL", 1, || {
+const ABSENCES: Model = model("MGET of absent keys against SET and DEL", 2, || {
     let keyspace = holding("here");
     let local = keyspace.join();
     remove(&keyspace, &local, FIRST);
