@@ -56,6 +56,10 @@ pub enum Planted {
     StatusBeforeWord,
     /// A commit that has failed puts the old word back.
     RollBackToOldWord,
+    /// A commit that has failed copies a counter without stopping it.
+    RollBackWithoutFreeze,
+    /// An absence is not told from another one of the same key.
+    AbsenceWithoutName,
     /// A transaction's commit leaves out the keys that it only read.
     ReadsNotInstalled,
     /// A walk for a snapshot takes what a commit after its ticket has come to.

@@ -6,6 +6,7 @@ use super::commit::record_now;
 use super::slot::{Word, tag_of};
 use crate::record::{Birth, Key, OwnedRecord, RecordRef};
 use crate::sync::epoch::Guard;
+use crate::sync::planted::{self, Planted};
 
 /// What a key was found to be. Under one pin it is the same twice only if it was so all the time in
 /// between.
@@ -31,6 +32,11 @@ pub(super) struct Look<'g> {
     pub(super) since: Option<u64>,
 }
 
+/// The address of an absence, or none for a planted fault.
+fn nameless(address: usize) -> usize {
+    if planted::is(Planted::AbsenceWithoutName) { address & BY_ARRAY } else { address }
+}
+
 impl Table {
     /// Whether a key has no slot, so that to change it takes one.
     pub(super) fn has_no_slot(&self, key: Key<'_>, guard: &Guard<'_>) -> bool {
@@ -41,7 +47,7 @@ impl Table {
     pub(super) fn look<'g>(&self, key: Key<'_>, guard: &'g Guard<'_>) -> Look<'g> {
         let nothing = |address, since| Look {
             record: None,
-            identity: Identity { address, number: None },
+            identity: Identity { address: nameless(address), number: None },
             since,
         };
         let Some(mut array) = self.root(key.hash, guard) else {

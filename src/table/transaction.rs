@@ -34,10 +34,10 @@ use crate::sync::epoch::Guard;
 use crate::sync::planted::{self, Planted};
 
 /// Lost attempts after which the next one installs first.
-const PROTECT_AFTER: u32 = 4;
+const PROTECT_AFTER: u32 = if cfg!(any(loom, shuttle)) { 1 } else { 4 };
 
 /// Attempts to install first, of which each was aborted, before an attempt without.
-const PROTECT_ATTEMPTS: u32 = 4;
+const PROTECT_ATTEMPTS: u32 = if cfg!(any(loom, shuttle)) { 1 } else { 4 };
 
 /// Accesses up to which they are looked through one by one.
 const LINEAR_MAX: usize = 16;

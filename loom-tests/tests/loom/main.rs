@@ -8,6 +8,11 @@
 #![cfg(loom)]
 
 mod append;
+mod commits;
+mod commits_counters;
+mod commits_log;
+mod commits_moves;
+mod commits_reads;
 mod copies;
 mod counters;
 mod ends;

@@ -8,7 +8,11 @@ use ferrum_kv::sync::planted::Planted;
 use std::collections::BTreeMap;
 
 /// Takes a snapshot of a keyspace while other threads work. `replay` has what is in it.
-fn against(keyspace: &Arc<Keyspace>, mut replay: Replay, workers: &[fn(&Keyspace, &Local)]) {
+pub(crate) fn against(
+    keyspace: &Arc<Keyspace>,
+    mut replay: Replay,
+    workers: &[fn(&Keyspace, &Local)],
+) {
     let mut consumer = keyspace.start_log(RING_SLOTS);
     let local = keyspace.join();
     let workers: Vec<_> = workers.iter().map(|&work| spawn(keyspace, work)).collect();
@@ -42,7 +46,7 @@ fn walk(mut snapshot: Snapshot<'_>, between: fn()) -> BTreeMap<u64, Keys> {
 }
 
 /// One database of four slots, in two steps of the walk: `f` in the first, `k` in the second.
-fn holding(value: &'static str) -> (Arc<Keyspace>, Replay) {
+pub(crate) fn holding(value: &'static str) -> (Arc<Keyspace>, Replay) {
     let keyspace = keyspace(4);
     let local = keyspace.join();
     set(&keyspace, &local, FIRST, value.as_bytes());

@@ -9,6 +9,7 @@
 #![cfg(shuttle)]
 
 mod churn;
+mod commits;
 mod flush;
 mod mixed;
 mod readers;

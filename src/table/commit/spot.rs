@@ -61,7 +61,10 @@ impl<'g> Spot<'g> {
                 (entry.record().as_ptr(), ticket, kept)
             }
             Status::Failed if planted::is(Planted::RollBackToOldWord) && old.is_some() => {
-                let _ = self.array.slot(self.index).publish(self.word, before);
+                if self.array.slot(self.index).publish(self.word, before).is_ok() {
+                    // SAFETY: as below.
+                    unsafe { Unlinked::new(self.word.pointer()) }.retire(guard);
+                }
                 return;
             }
             Status::Failed => (roll_back(old, was_live, commit, self), 0, true),
@@ -134,7 +137,12 @@ fn roll_back(
     spot: &Spot<'_>,
 ) -> *mut Header {
     let record = match old {
-        Some(old) if was_live => OwnedRecord::twin(old),
+        Some(old) if was_live => match old.counter() {
+            Some(counter) if planted::is(Planted::RollBackWithoutFreeze) => {
+                OwnedRecord::counter_twin(old, counter.get())
+            }
+            _ => OwnedRecord::twin(old),
+        },
         _ => {
             // SAFETY: loaded under the pin of the spot.
             let key = unsafe { spot.word.record() };
