@@ -56,14 +56,14 @@ impl Commit {
         if !self.is_prepared() {
             self.prepare(guard);
         }
-        if !self.carry_out(guard) {
+        if !self.carry_out(guard, true) {
             self.finish_all(guard);
         }
     }
 
     /// Carries the commit out, or finds it decided; then finishes what it has met of it. True if it
     /// has met all of it.
-    pub(super) fn carry_out(self: &Arc<Self>, guard: &Guard<'_>) -> bool {
+    pub(super) fn carry_out(self: &Arc<Self>, guard: &Guard<'_>, is_own: bool) -> bool {
         let mut spots = Vec::with_capacity(self.entries.len());
         for index in 0..self.entries.len() {
             match self.install(index, guard) {
@@ -73,7 +73,7 @@ impl Commit {
         }
         let complete = spots.len() == self.entries.len();
         if complete {
-            self.decide();
+            self.decide(is_own);
         }
         for spot in &spots {
             // Else somebody has finished it: nothing but that changes an intent's word.
@@ -85,7 +85,7 @@ impl Commit {
     }
 
     /// All intents stand: takes the ticket and decides, if nobody else does.
-    fn decide(&self) {
+    fn decide(&self, is_own: bool) {
         let journal = self.entries.first().and_then(|entry| entry.table().journal());
         let mut parts = self.entries.iter().filter_map(Entry::part).peekable();
         if planted::is(Planted::TicketAfterDecision) {
@@ -103,7 +103,8 @@ impl Commit {
         match entry {
             Some(entry) if committed => {
                 entry.commit();
-                journal.into_iter().for_each(BlockJournal::wake);
+                // The owner tells the log in its own time, with what else it has changed.
+                journal.filter(|_| !is_own).into_iter().for_each(BlockJournal::wake);
             }
             // Void.
             _ => {}

@@ -26,7 +26,7 @@ impl<'g> Spot<'g> {
         if !commit.await_decision() {
             match commit.status() {
                 Status::Ready if commit.one_table => {
-                    let _ = Commit::share(intent).carry_out(guard);
+                    let _ = Commit::share(intent).carry_out(guard, false);
                 }
                 _ => {
                     let _ = commit.fail();
