@@ -64,6 +64,10 @@ pub enum Planted {
     ReadsNotInstalled,
     /// A walk for a snapshot takes what a commit after its ticket has come to.
     WalkTakesNew,
+    /// Keys that were looked at are not compared with what they are in the end.
+    LooksNotCompared,
+    /// A look at an intent is compared by its word.
+    IntentCompared,
     /// An intent is frozen and moved like any other record.
     IntentFrozen,
     /// A key past its deadline is removed without another look at it.

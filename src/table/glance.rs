@@ -22,6 +22,7 @@ use super::slot::{Slot, Word};
 use crate::record::{Header, Key, RecordRef};
 use crate::sync::atomic::{AtomicPtr, Ordering};
 use crate::sync::epoch::Guard;
+use crate::sync::planted::{self, Planted};
 
 /// What was found at a place.
 enum Glance {
@@ -73,7 +74,10 @@ impl Glances {
         };
         let slot: *const Slot = array.slot(index);
         if let Some(intent) = record.intent() {
-            self.0.push(Glance::Unclear);
+            self.0.push(match planted::is(Planted::IntentCompared) {
+                true => Glance::Slot(slot, word),
+                false => Glance::Unclear,
+            });
             return record_now(intent);
         }
         self.0.push(match record.counter() {
@@ -92,7 +96,9 @@ impl Glances {
     /// Whether everything is as it was found.
     pub(super) fn hold(&self) -> bool {
         // A single look is one instant by itself.
-        self.0.len() <= 1 || self.0.iter().all(Glance::holds)
+        self.0.len() <= 1
+            || planted::is(Planted::LooksNotCompared)
+            || self.0.iter().all(Glance::holds)
     }
 
     pub(super) fn clear(&mut self) {

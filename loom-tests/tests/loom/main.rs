@@ -11,6 +11,7 @@ mod append;
 mod commits;
 mod commits_counters;
 mod commits_log;
+mod commits_looks;
 mod commits_moves;
 mod commits_reads;
 mod copies;
