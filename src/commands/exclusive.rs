@@ -101,8 +101,7 @@ mod tests {
             stage: Stage::Open,
             counts: Counts::default(),
         };
-        let admission = context.have_all_out();
-        admission
+        context.have_all_out()
     }
 
     fn pings(count: usize) -> (Batch, Vec<u8>) {

@@ -63,6 +63,7 @@ impl Glances {
                 Probe::Onward => {
                     // SAFETY: as above, and the target is reached under the same pin.
                     match unsafe { array.migration() } {
+                        // SAFETY: as above.
                         Some(migration) => array = unsafe { migration.target() },
                         None => {
                             self.0.push(Glance::Unclear);

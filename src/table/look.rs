@@ -63,6 +63,7 @@ impl Table {
                 Probe::Onward => {
                     // SAFETY: as above, and the target is reached under the same pin.
                     match unsafe { array.migration() } {
+                        // SAFETY: as above.
                         Some(migration) => array = unsafe { migration.target() },
                         None => return nothing(BY_ARRAY, None),
                     }
@@ -71,8 +72,9 @@ impl Table {
             };
             let address = record.as_ptr().addr();
             // SAFETY: the word was loaded under the pin.
+            let live = unsafe { word.is_live() };
             let found = match record.intent() {
-                _ if unsafe { word.is_live() } => record,
+                _ if live => record,
                 None => return nothing(address | BY_RECORD, Some(record.version())),
                 Some(intent) => match record_now(intent) {
                     Some(record) => record,

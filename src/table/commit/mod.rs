@@ -259,7 +259,7 @@ impl Commit {
     }
 
     /// The commit of an intent.
-    fn of<'g>(intent: &'g Intent) -> &'g Commit {
+    fn of(intent: &Intent) -> &Commit {
         // SAFETY: `Commit::intent` has put it there, and the intent shares it.
         unsafe { &*intent.commit().cast::<Commit>() }
     }
