@@ -161,7 +161,7 @@ fn watch(keyspace: &Keyspace, local: &Local) -> Watched {
     keyspace.database(0).watch(&local.pin(), watched_key(keyspace))
 }
 
-/// EXEC of a SET of `f`, if `k` is as it was. `None` if the commit was lost, which says nothing.
+/// EXEC of a SET of `f`, if `k` is as it was.
 fn exec(keyspace: &Keyspace, local: &Local, watched: &Watched) -> bool {
     let mut session = local.pin();
     loop {
@@ -177,7 +177,8 @@ fn exec(keyspace: &Keyspace, local: &Local, watched: &Watched) -> bool {
     }
 }
 
-/// `change` of a watched key: who sees it and not yet the EXEC, has seen it in time to prevent that.
+/// `change` of a watched key: who sees it and not yet the EXEC, has seen it in time to prevent
+/// that.
 fn watched(value: Option<&'static str>, change: fn(&Keyspace, &Local)) {
     let keyspace = keyspace(6);
     let local = keyspace.join();
