@@ -58,8 +58,9 @@ impl Session<'_> {
     /// Begins a transaction: from now on the session sees and makes changes in private.
     pub fn begin(&mut self) {
         debug_assert!(!self.transacts);
-        let number = self.unlogged_version();
-        self.local.transaction.borrow_mut().begin(&self.guard, number);
+        let mut transaction = self.local.transaction.borrow_mut();
+        transaction.begin(&self.guard, || self.unlogged_version());
+        drop(transaction);
         self.transacts = true;
     }
 
@@ -181,7 +182,8 @@ impl Database<'_> {
             let mut transaction = session.local.transaction.borrow_mut();
             let found = transaction.find(table, key, &session.guard);
             if !found.is_first {
-                return found.record;
+                // The transaction may have put a record whose deadline is past.
+                return found.record.filter(|record| !session.is_over(*record));
             }
             session.expose_record(found.record);
             if !found.record.is_some_and(|record| session.is_over(record)) {

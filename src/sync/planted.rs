@@ -54,8 +54,6 @@ pub enum Planted {
     CommitWithoutFreeze,
     /// Whether a commit is decided is asked before the slot's word is loaded.
     StatusBeforeWord,
-    /// A commit that has failed puts the old word back.
-    RollBackToOldWord,
     /// A commit that has failed copies a counter without stopping it.
     RollBackWithoutFreeze,
     /// An absence is not told from another one of the same key.

@@ -10,10 +10,10 @@
 //! * any other becomes a [`Commit`], also of the keys that it only read. (Were those only looked
 //!   at, two transactions could each read what the other writes, and both succeed.)
 //!
-//! A transaction that has lost to others [`PROTECT_AFTER`] times *installs first*: the intents of
-//! an OPEN commit over the keys of its last attempt hold these keys still while it computes.
-//! Whoever wants to change one of them waits a little, longer each time, before it aborts the
-//! commit.
+//! A transaction that has lost to others [`PROTECT_AFTER`] times *installs first*, every other time:
+//! the intents of an OPEN commit over the keys of its last attempt hold these keys still while it
+//! computes. Whoever wants to change one of them waits a little, longer each time, before it aborts
+//! the commit.
 //!
 //! A counter that is read is seen through a private copy, since additions in place go on. That it
 //! is unchanged is known by its value, for in one record it goes one way (`record::falls`).
@@ -101,20 +101,24 @@ fn merged(first: Tag, second: Tag) -> Tag {
 }
 
 impl Transaction {
-    /// Begins, or begins again. `number` is one that nothing else has.
-    pub fn begin(&mut self, guard: &Guard<'_>, number: u64) {
+    /// Begins, or begins again. `number` gives one that nothing else has.
+    pub fn begin(&mut self, guard: &Guard<'_>, mut number: impl FnMut() -> u64) {
         debug_assert!(self.accesses.is_empty() && self.open.is_none());
-        if self.lost < PROTECT_AFTER || self.wanted.is_empty() {
+        let Some(protected) = self.lost.checked_sub(PROTECT_AFTER) else { return };
+        // Every other attempt: one that installs first may be aborted by others that do nothing else
+        // in the end, one that does not is lost only to a change that has taken place.
+        if self.wanted.is_empty() || protected % 2 != 0 {
             return;
         }
         for attempt in 0..PROTECT_ATTEMPTS {
+            let number = number();
             let entries = self.wanted.iter().map(|wanted| {
                 let key = Key { bytes: &wanted.key, hash: wanted.hash };
                 // SAFETY: reached under the pin of the transaction, which lasts.
                 let table = unsafe { &*wanted.table };
                 Entry::new(table, Expected::Any, absence(key, number), Effect::Kept)
             });
-            let aborted = self.lost - PROTECT_AFTER + attempt;
+            let aborted = protected + attempt;
             let commit = Commit::open(entries.collect(), number, aborted);
             if commit.install_all(guard) {
                 self.open = Some(commit);

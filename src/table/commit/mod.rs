@@ -52,7 +52,7 @@
 mod install;
 mod spot;
 
-pub(super) use spot::{record_at, record_now, release_kept};
+pub(super) use spot::{absent_since, record_at, record_now, release_kept};
 
 use super::Table;
 use super::journal::{Part, Tag, Written};
@@ -185,9 +185,13 @@ impl Entry {
 
     /// What the key holds now, once more: for the owner of a commit whose intents stand.
     pub(super) fn twin_of_now(&self, number: u64, guard: &Guard<'_>) -> OwnedRecord {
-        match self.table().look(self.key(), guard).record {
+        let look = self.table().look(self.key(), guard);
+        match look.record {
             Some(record) => OwnedRecord::twin(record),
-            None => OwnedRecord::absent(&Birth::of(self.key(), number)),
+            None => {
+                let version = look.since.unwrap_or(number);
+                OwnedRecord::absent(&Birth::of(self.key(), version))
+            }
         }
     }
 

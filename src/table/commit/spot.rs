@@ -60,13 +60,6 @@ impl<'g> Spot<'g> {
                 }
                 (entry.record().as_ptr(), ticket, kept)
             }
-            Status::Failed if planted::is(Planted::RollBackToOldWord) && old.is_some() => {
-                if self.array.slot(self.index).publish(self.word, before).is_ok() {
-                    // SAFETY: as below.
-                    unsafe { Unlinked::new(self.word.pointer()) }.retire(guard);
-                }
-                return;
-            }
             Status::Failed => (roll_back(old, was_live, commit, self), 0, true),
         };
         // SAFETY: the commit's, or made just now.
@@ -167,6 +160,17 @@ pub(in crate::table) fn record_now<'g>(intent: &'g Intent) -> Option<RecordRef<'
 #[cold]
 pub(in crate::table) fn record_at<'g>(intent: &'g Intent, ticket: u64) -> Option<RecordRef<'g>> {
     record_by(intent, |committed| committed < ticket)
+}
+
+/// The version of the absence that an intent stands for while nothing is decided, if that has a
+/// name.
+#[cold]
+pub(in crate::table) fn absent_since(intent: &Intent) -> Option<u64> {
+    match Commit::of(intent).status() {
+        Status::Committed(_) => None,
+        // SAFETY: as in `record_by`.
+        _ => unsafe { Word::kept(intent.before()).record() }.map(RecordRef::version),
+    }
 }
 
 fn record_by<'g>(
