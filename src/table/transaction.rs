@@ -10,10 +10,10 @@
 //! * any other becomes a [`Commit`], also of the keys that it only read. (Were those only looked
 //!   at, two transactions could each read what the other writes, and both succeed.)
 //!
-//! A transaction that has lost to others [`PROTECT_AFTER`] times *installs first*, every other time:
-//! the intents of an OPEN commit over the keys of its last attempt hold these keys still while it
-//! computes. Whoever wants to change one of them waits a little, longer each time, before it aborts
-//! the commit.
+//! A transaction that has lost to others [`PROTECT_AFTER`] times *installs first*, every other
+//! time: the intents of an OPEN commit over the keys of its last attempt hold these keys still
+//! while it computes. Whoever wants to change one of them waits a little, longer each time, before
+//! it aborts the commit.
 //!
 //! A counter that is read is seen through a private copy, since additions in place go on. That it
 //! is unchanged is known by its value, for in one record it goes one way (`record::falls`).
@@ -105,8 +105,8 @@ impl Transaction {
     pub fn begin(&mut self, guard: &Guard<'_>, mut number: impl FnMut() -> u64) {
         debug_assert!(self.accesses.is_empty() && self.open.is_none());
         let Some(protected) = self.lost.checked_sub(PROTECT_AFTER) else { return };
-        // Every other attempt: one that installs first may be aborted by others that do nothing else
-        // in the end, one that does not is lost only to a change that has taken place.
+        // Every other attempt: one that installs first may be aborted by others that come to
+        // nothing themselves, one that does not is lost only to a change that has taken place.
         if self.wanted.is_empty() || protected % 2 != 0 {
             return;
         }
