@@ -5,8 +5,8 @@ use crate::support::*;
 use ferrum_kv::store::{Keyspace, Local, NewValue};
 use ferrum_kv::sync::planted::Planted;
 
-/// MGET of both keys as the server runs it. Others run after the first look, and, if it is slow, after
-/// the second one too.
+/// MGET of both keys as the server runs it. Others run after the first look, and, if it is slow,
+/// after the second one too.
 fn look_at_both(keyspace: &Keyspace, local: &Local, slow: bool) -> [Option<String>; 2] {
     let mut session = local.pin();
     loop {
