@@ -113,7 +113,11 @@ impl Commit {
 
     /// Makes sure that an intent of the commit stands in the slot of key number `index`; `None` if
     /// the commit is decided.
-    fn install<'g>(self: &Arc<Self>, index: usize, guard: &'g Guard<'_>) -> Option<Spot<'g>> {
+    pub(super) fn install<'g>(
+        self: &Arc<Self>,
+        index: usize,
+        guard: &'g Guard<'_>,
+    ) -> Option<Spot<'g>> {
         let entry = &self.entries[index];
         // SAFETY: held during 'g, as for `Entry::table`.
         let table: &'g Table = unsafe { &*entry.table };

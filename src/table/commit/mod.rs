@@ -51,6 +51,8 @@
 
 mod install;
 mod spot;
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests;
 
 pub(super) use spot::{absent_since, record_at, record_now, release_kept};
 
