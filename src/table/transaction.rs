@@ -231,10 +231,14 @@ impl Transaction {
         let Some(mut access) = self.accesses.pop() else { return };
         self.hashes.pop();
         self.shadows.extend(access.own.take());
-        let count = self.accesses.len();
         if !self.index.is_empty() {
-            self.index.fill(0);
-            (0..count).for_each(|position| self.enter(position));
+            let mask = self.index.len() - 1;
+            let mut at = access.hash as usize & mask;
+            while self.index[at] as usize != self.accesses.len() + 1 {
+                at = (at + 1) & mask;
+            }
+            // It was entered last, so no other is behind it.
+            self.index[at] = 0;
         }
     }
 

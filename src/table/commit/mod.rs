@@ -52,7 +52,7 @@
 mod install;
 mod spot;
 
-pub(super) use spot::{record_at, record_now, release_kept};
+pub(super) use spot::{absence_now, record_at, record_now, release_kept};
 
 use super::Table;
 use super::journal::{Part, Tag, Written};

@@ -169,6 +169,24 @@ pub(in crate::table) fn record_at<'g>(intent: &'g Intent, ticket: u64) -> Option
     record_by(intent, |committed| committed < ticket)
 }
 
+/// The version of the absence that the key of an intent has now, if it has one.
+#[cold]
+pub(in crate::table) fn absence_now(intent: &Intent) -> Option<u64> {
+    let commit = Commit::of(intent);
+    match commit.status() {
+        Status::Committed(_) => match record_by(intent, |_| true) {
+            Some(_) => None,
+            None => Some(commit.entries[intent.index()].record().version()),
+        },
+        _ => {
+            let before = Word::kept(intent.before());
+            // SAFETY: as in `record_by`.
+            let (live, record) = unsafe { (before.is_live(), before.record()) };
+            record.filter(|_| !live).map(RecordRef::version)
+        }
+    }
+}
+
 fn record_by<'g>(
     intent: &'g Intent,
     has_happened: impl FnOnce(u64) -> bool,
