@@ -1,9 +1,11 @@
 //! Transactions of the real keyspace, by many threads in one process: sums that must stay the same,
 //! groups that must be equal, increments that must not be lost; in tables that grow and shrink.
 
-use ferrum_kv::store::{Keyspace, KeyspaceOptions, NewValue, Session, TableOptions, Value};
+use ferrum_kv::store::{Change, Keyspace, KeyspaceOptions, NewValue, Session, TableOptions, Value};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::channel;
 use std::thread;
+use std::time::Duration;
 
 /// Few and small segments, so that keys are neighbours and arrays migrate often.
 fn small() -> Keyspace {
@@ -362,4 +364,130 @@ fn many_new_keys_come_at_one_instant() {
         assert_eq!(removed, (KEYS, 0));
         assert!(keyspace.database(0).is_empty(&session));
     }
+}
+
+/// Loses four attempts over `lock` (absent) and `busy`.
+fn lose(keyspace: &Keyspace, session: &mut Session<'_>) {
+    let db = keyspace.database(0);
+    let other = keyspace.join();
+    let (lock, busy, out) = (keyspace.key(b"lock"), keyspace.key(b"busy"), keyspace.key(b"out"));
+    for _ in 0..4 {
+        session.begin();
+        assert!(!db.contains(session, lock));
+        db.contains(session, busy);
+        db.set(&other.pin(), busy, NewValue::Copy(b"x"));
+        db.set(session, out, NewValue::Copy(b"1"));
+        assert!(!session.commit());
+    }
+}
+
+#[test]
+fn a_watched_absence_is_unchanged_under_its_own_protection() {
+    let keyspace = small();
+    let local = keyspace.join();
+    let db = keyspace.database(0);
+    let mut session = local.pin();
+    let watched = db.watch(&session, keyspace.key(b"lock"));
+    lose(&keyspace, &mut session);
+    session.begin();
+    assert!(session.is_unchanged(&keyspace, &watched), "nobody has touched it");
+}
+
+#[test]
+fn a_watched_absence_is_unchanged_while_others_read_it() {
+    let keyspace = small();
+    let (local, second) = (keyspace.join(), keyspace.join());
+    let db = keyspace.database(0);
+    let mut session = local.pin();
+    let mut mine = second.pin();
+    let watched = db.watch(&mine, keyspace.key(b"lock"));
+    lose(&keyspace, &mut session);
+    session.begin();
+    mine.begin();
+    assert!(mine.is_unchanged(&keyspace, &watched), "nobody has touched it");
+}
+
+#[test]
+fn a_watched_absence_is_unchanged_after_others_have_read_it() {
+    let keyspace = small();
+    let (local, second) = (keyspace.join(), keyspace.join());
+    let db = keyspace.database(0);
+    let mut session = local.pin();
+    let mut mine = second.pin();
+    let watched = db.watch(&mine, keyspace.key(b"lock"));
+    lose(&keyspace, &mut session);
+    session.begin();
+    assert!(!db.contains(&session, keyspace.key(b"lock")));
+    db.set(&session, keyspace.key(b"out"), NewValue::Copy(b"1"));
+    assert!(session.commit());
+    mine.begin();
+    assert!(mine.is_unchanged(&keyspace, &watched), "nobody has touched it");
+}
+
+/// Fails if `run` does not end.
+fn ends(run: impl FnOnce() + Send + 'static) {
+    let (done, wait) = channel();
+    thread::spawn(move || {
+        run();
+        let _ = done.send(());
+    });
+    assert!(wait.recv_timeout(Duration::from_secs(3)).is_ok(), "it goes on for ever");
+}
+
+#[test]
+fn watch_of_an_expired_key_ends_while_the_log_has_no_room() {
+    ends(|| {
+        let keyspace = small();
+        let _consumer = keyspace.start_log(64);
+        let local = keyspace.join();
+        let db = keyspace.database(0);
+        let key = keyspace.key(b"over");
+        db.change(&local.pin(), key, |_| Change::Put {
+            value: NewValue::Copy(b"v"),
+            deadline: Some(1),
+            result: (),
+        });
+        while keyspace.log().unwrap().has_room() {
+            db.set(&local.pin(), keyspace.key(b"fill"), NewValue::Copy(b"v"));
+        }
+        let _ = db.watch(&local.pin(), key);
+    });
+}
+
+#[test]
+fn blocks_of_reads_end_while_the_log_has_no_room() {
+    ends(|| {
+        let keyspace = small();
+        let _consumer = keyspace.start_log(64);
+        let local = keyspace.join();
+        for _ in 0..100 {
+            let session = local.pin();
+            session.begin_block();
+            let _ = keyspace.database(0).len(&session);
+            session.end_block();
+        }
+    });
+}
+
+#[test]
+fn many_keys_past_their_deadlines_are_no_burden() {
+    const KEYS: usize = 50_000;
+    let keyspace = Keyspace::new(KeyspaceOptions::default());
+    let local = keyspace.join();
+    let database = keyspace.database(0);
+    let names: Vec<_> = (0..KEYS).map(|number| format!("key{number}")).collect();
+    for name in &names {
+        database.change(&local.pin(), keyspace.key(name.as_bytes()), |_| Change::Put {
+            value: NewValue::Copy(b"v"),
+            deadline: Some(1),
+            result: (),
+        });
+    }
+    let mut session = local.pin();
+    let removed = transact(&mut session, |session| {
+        let keys = names.iter().map(|name| keyspace.key(name.as_bytes()));
+        keys.filter(|key| database.remove(session, *key)).count()
+    });
+    assert_eq!(removed.0, 0);
+    assert_eq!(database.len(&session), 0);
 }

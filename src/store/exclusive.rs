@@ -283,7 +283,8 @@ impl Drop for Attendance<'_> {
     fn drop(&mut self) {
         let called_out = self.is_called_out();
         if called_out {
-            self.member.word.turn_away(TURNED_AWAY);
+            // Only clients are to have their turn before the next owner.
+            self.member.word.turn_away(if self.client == NOBODY { OUT } else { TURNED_AWAY });
             // An owner that came too late to be seen here looks again after a while.
             self.member.exclusion.ring();
         } else {

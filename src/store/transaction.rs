@@ -164,6 +164,10 @@ impl Database<'_> {
             {
                 break Was::Absent { since };
             }
+            // Past its deadline, and cannot be removed now: no absence has this version.
+            if !session.may_expire() {
+                break Was::Absent { since: 0 };
+            }
         };
         let (database, swaps) = (self.index(), self.swaps(session));
         Watched { database, table: table.number(), swaps, key: key.bytes.into(), was }

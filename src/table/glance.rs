@@ -19,6 +19,7 @@ use super::Table;
 use super::array::{Array, Probe};
 use super::commit::record_now;
 use super::slot::{Slot, Word};
+use super::transaction::KEPT;
 use crate::record::{Header, Key, RecordRef};
 use crate::sync::atomic::{AtomicPtr, Ordering};
 use crate::sync::epoch::Guard;
@@ -104,6 +105,7 @@ impl Glances {
 
     pub(super) fn clear(&mut self) {
         self.0.clear();
+        self.0.shrink_to(KEPT);
     }
 }
 

@@ -71,6 +71,9 @@ pub trait BlockJournal: Send + Sync {
     /// Takes over a wanted record of a table that the commit of this ticket has unlinked.
     fn keep(&self, table: u64, ticket: u64, unlinked: Unlinked);
 
+    /// Whether there is room for a commit of somebody else.
+    fn has_room(&self) -> bool;
+
     /// Tells the log that there is something for it.
     fn wake(&self);
 }
@@ -89,6 +92,10 @@ impl BlockJournal for Silent {
     }
 
     fn keep(&self, _: u64, _: u64, _: Unlinked) {
+        match *self {}
+    }
+
+    fn has_room(&self) -> bool {
         match *self {}
     }
 

@@ -2,7 +2,7 @@
 
 use super::Table;
 use super::array::Probe;
-use super::commit::{absent_since, record_now};
+use super::commit::{absence_now, record_now};
 use super::slot::{Word, tag_of};
 use crate::record::{Birth, Key, OwnedRecord, RecordRef};
 use crate::sync::epoch::Guard;
@@ -78,7 +78,7 @@ impl Table {
                 None => return nothing(address | BY_RECORD, Some(record.version())),
                 Some(intent) => match record_now(intent) {
                     Some(record) => record,
-                    None => return nothing(address | BY_INTENT, absent_since(intent)),
+                    None => return nothing(address | BY_INTENT, absence_now(intent)),
                 },
             };
             let number = found.counter().map(|counter| counter.get());

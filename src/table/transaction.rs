@@ -39,6 +39,9 @@ const PROTECT_AFTER: u32 = if cfg!(any(loom, shuttle)) { 1 } else { 4 };
 /// Attempts to install first, of which each was aborted, before an attempt without.
 const PROTECT_ATTEMPTS: u32 = if cfg!(any(loom, shuttle)) { 1 } else { 4 };
 
+/// Room for keys that is kept from one transaction to the next.
+pub(super) const KEPT: usize = 1024;
+
 /// Accesses up to which they are looked through one by one.
 const LINEAR_MAX: usize = 16;
 
@@ -235,10 +238,14 @@ impl Transaction {
         let Some(mut access) = self.accesses.pop() else { return };
         self.hashes.pop();
         self.shadows.extend(access.own.take());
-        let count = self.accesses.len();
         if !self.index.is_empty() {
-            self.index.fill(0);
-            (0..count).for_each(|position| self.enter(position));
+            let mask = self.index.len() - 1;
+            let mut at = access.hash as usize & mask;
+            while self.index[at] as usize != self.accesses.len() + 1 {
+                at = (at + 1) & mask;
+            }
+            // It was entered last, so no other is behind it.
+            self.index[at] = 0;
         }
     }
 
@@ -399,6 +406,12 @@ impl Transaction {
         self.tables.clear();
         self.index.clear();
         self.shadows.clear();
+        if self.accesses.capacity() > KEPT || self.shadows.capacity() > KEPT {
+            self.accesses.shrink_to(KEPT);
+            self.hashes.shrink_to(KEPT);
+            self.index.shrink_to(KEPT);
+            self.shadows.shrink_to(KEPT);
+        }
     }
 
     /// Nothing was changed: looks whether all is as it was found.

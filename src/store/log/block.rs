@@ -296,6 +296,10 @@ impl BlockJournal for OnceLock<Log> {
         }
     }
 
+    fn has_room(&self) -> bool {
+        self.get().is_none_or(Log::has_room)
+    }
+
     fn wake(&self) {
         if let Some(log) = self.get() {
             log.wake();

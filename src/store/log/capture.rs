@@ -2,7 +2,7 @@
 //!
 //! Whoever is alone with the keyspace may make any number of changes, of keys as well as of whole
 //! tables, and have them logged as one block ([`Session::begin_block`]). The block takes its place
-//! in the ring first, and every change has its ticket. What would be an entry is a part instead,
+//! in the ring with its first change, and every change has its ticket. What would be an entry is a part instead,
 //! which is added when it would be entered and taken back if its change comes to nothing: a
 //! migration by another thread may cost a compare-and-swap, and the next attempt tells of the
 //! change again.
@@ -26,7 +26,9 @@ use std::cell::{Cell, RefCell};
 /// Where a session collects the parts of a block.
 #[derive(Default)]
 pub(in crate::store) struct Capture {
-    /// The block's ticket; 0 outside one.
+    /// Whether there is a block.
+    is_open: Cell<bool>,
+    /// The block's ticket, once it has a part.
     ticket: Cell<u64>,
     /// Whether the part that was added last has taken place.
     happened: Cell<bool>,
@@ -59,20 +61,14 @@ impl Session<'_> {
     /// If there is a block already.
     pub fn begin_block(&self) {
         assert!(!self.is_in_block(), "a block inside a block");
-        let Some(log) = self.log else { return };
-        let entry = log.ring.hold();
-        let builder = Builder::new();
-        let last = builder.end();
-        self.capture.ticket.set(entry.ticket());
-        self.capture.happened.set(true);
-        *self.capture.collected.borrow_mut() = Some(Box::new(Collected { entry, builder, last }));
+        self.capture.is_open.set(self.log.is_some());
     }
 
     /// The block is complete. A session that is dropped in a block, as by a panic, ends it too:
     /// what is in it has happened.
     pub fn end_block(&self) {
+        self.capture.is_open.set(false);
         let Some(mut collected) = self.capture.collected.take() else { return };
-        self.capture.ticket.set(0);
         collected.settle(self.capture.happened.get());
         let Collected { entry, builder, .. } = *collected;
         // Else it is void.
@@ -84,7 +80,7 @@ impl Session<'_> {
     /// Whether changes become parts of a block.
     #[inline]
     pub(in crate::store) fn is_in_block(&self) -> bool {
-        self.capture.ticket.get() != 0
+        self.capture.is_open.get()
     }
 
     /// Adds a part to the block, which counts if the entry is committed.
@@ -94,8 +90,19 @@ impl Session<'_> {
         log: &'a Log,
         add: impl FnOnce(&mut Builder),
     ) -> Entry<'a> {
-        let Capture { ticket, happened, collected } = &self.capture;
-        if let Some(collected) = &mut *collected.borrow_mut() {
+        let Capture { ticket, happened, collected, .. } = &self.capture;
+        {
+            let mut collected = collected.borrow_mut();
+            let collected = collected.get_or_insert_with(|| {
+                // Only now: who changes nothing needs no room. Nobody else makes changes, so the
+                // place is as good as one at the beginning.
+                let entry = log.ring.hold();
+                let builder = Builder::new();
+                let last = builder.end();
+                ticket.set(entry.ticket());
+                happened.set(true);
+                Box::new(Collected { entry, builder, last })
+            });
             collected.settle(happened.get());
             collected.last = collected.builder.end();
             add(&mut collected.builder);

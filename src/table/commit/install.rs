@@ -5,19 +5,33 @@ use super::super::journal::BlockJournal;
 use super::super::slot::{Word, tag_of};
 use super::super::{Place, Table};
 use super::spot::Spot;
-use super::{COMMITTED, Commit, Entry, Expected, READY, TICKET_SHIFT};
+use super::{COMMITTED, Commit, Entry, Expected, LOOKS_PER_YIELD, READY, TICKET_SHIFT};
 use crate::record::{Key, OwnedRecord, RecordRef};
 use crate::ring;
 use crate::sync::epoch::Guard;
 use crate::sync::planted::{self, Planted};
 use crate::sync::{Arc, spin_loop};
 
+/// The owner at work: a panic fails the commit, so that nothing is done for it afterwards.
+struct Owner<'c>(&'c Commit);
+
+impl Drop for Owner<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let _ = self.0.fail();
+        }
+    }
+}
+
 impl Commit {
     /// Waits a little for the decision.
     pub(super) fn await_decision(&self) -> bool {
-        for _ in 0..self.patience {
+        for look in 1..=self.patience {
             if self.status().is_decided() {
                 return true;
+            }
+            if look % LOOKS_PER_YIELD == 0 {
+                std::thread::yield_now();
             }
             spin_loop();
         }
@@ -47,12 +61,14 @@ impl Commit {
 
     /// Installs all intents and leaves the commit undecided. False if it was decided meanwhile.
     pub(in crate::table) fn install_all(self: &Arc<Self>, guard: &Guard<'_>) -> bool {
+        let _owner = Owner(self);
         self.prepare(guard);
         (0..self.entries.len()).all(|index| self.install(index, guard).is_some())
     }
 
     /// [`carry_out`](Commit::carry_out) by the owner, who leaves no intent behind.
     pub(in crate::table) fn carry_out_own(self: &Arc<Self>, guard: &Guard<'_>) {
+        let _owner = Owner(self);
         if !self.is_prepared() {
             self.prepare(guard);
         }

@@ -54,7 +54,7 @@ mod spot;
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests;
 
-pub(super) use spot::{absent_since, record_at, record_now, release_kept};
+pub(super) use spot::{absence_now, record_at, record_now, release_kept};
 
 use super::Table;
 use super::journal::{Part, Tag, Written};
@@ -236,19 +236,25 @@ const PATIENCE_PER_KEY: u32 = if cfg!(any(loom, shuttle)) { 0 } else { 4 };
 const PATIENCE_OPEN: u32 = if cfg!(any(loom, shuttle)) { 1 } else { 256 };
 const PATIENCE_OPEN_PER_KEY: u32 = if cfg!(any(loom, shuttle)) { 0 } else { 64 };
 const PATIENCE_DOUBLINGS: u32 = 6;
+/// The most looks: some 20 ms, several time slices.
+const PATIENCE_MAX: u32 = 1 << 19;
+/// Looks between which the processor is offered to others: the owner may wait for it.
+const LOOKS_PER_YIELD: u32 = 256;
 
 impl Commit {
     /// A commit whose outcome is known.
     pub(super) fn ready(entries: Vec<Entry>, number: u64) -> Arc<Self> {
-        let patience = PATIENCE + PATIENCE_PER_KEY * entries.len() as u32;
-        Self::new(READY, entries, number, patience)
+        let patience = u64::from(PATIENCE_PER_KEY) * entries.len() as u64;
+        let patience = (patience + u64::from(PATIENCE)).min(PATIENCE_MAX.into());
+        Self::new(READY, entries, number, patience as u32)
     }
 
     /// A commit whose outcome its owner computes when all intents stand; it was aborted so many
     /// times.
     pub(super) fn open(entries: Vec<Entry>, number: u64, aborted: u32) -> Arc<Self> {
-        let patience = PATIENCE_OPEN + PATIENCE_OPEN_PER_KEY * entries.len() as u32;
-        Self::new(OPEN, entries, number, patience << aborted.min(PATIENCE_DOUBLINGS))
+        let patience = u64::from(PATIENCE_OPEN_PER_KEY) * entries.len() as u64;
+        let patience = (patience + u64::from(PATIENCE_OPEN)) << aborted.min(PATIENCE_DOUBLINGS);
+        Self::new(OPEN, entries, number, patience.min(PATIENCE_MAX.into()) as u32)
     }
 
     fn new(status: u64, mut entries: Vec<Entry>, number: u64, patience: u32) -> Arc<Self> {

@@ -2,6 +2,7 @@
 
 use super::super::Table;
 use super::super::array::Array;
+use super::super::journal::BlockJournal;
 use super::super::slot::{Word, tag_of};
 use super::{Commit, Effect, Status};
 use crate::record::{
@@ -25,7 +26,8 @@ impl<'g> Spot<'g> {
         let commit = Commit::of(intent);
         if !commit.await_decision() {
             match commit.status() {
-                Status::Ready if commit.one_table => {
+                // Where the log has no room, to help would be to wait for it.
+                Status::Ready if commit.one_table && self.has_room() => {
                     let _ = Commit::share(intent).carry_out(guard, false);
                 }
                 _ => {
@@ -34,6 +36,10 @@ impl<'g> Spot<'g> {
             }
         }
         self.finish(guard);
+    }
+
+    fn has_room(&self) -> bool {
+        self.table.journal().is_none_or(BlockJournal::has_room)
     }
 
     fn intent(&self) -> Option<&'g Intent> {
@@ -79,8 +85,8 @@ impl<'g> Spot<'g> {
         self.count(before, was_live, word, record, guard);
         let intent = self.word.pointer();
         match (old, keeper) {
-            // SAFETY: the slot was the only one that led to the intent, which this thread's
-            // exchange has unlinked, and the intent the only way to the old record.
+            // SAFETY: the slot was the only one that led to the intent, which this thread's exchange
+            // has unlinked, and the intent the only way to the old record.
             (Some(old), None) => unsafe { retire_both(guard, intent, old.as_ptr()) },
             (old, keeper) => {
                 if let (Some(old), Some(keeper)) = (old, keeper) {
@@ -162,14 +168,21 @@ pub(in crate::table) fn record_at<'g>(intent: &'g Intent, ticket: u64) -> Option
     record_by(intent, |committed| committed < ticket)
 }
 
-/// The version of the absence that an intent stands for while nothing is decided, if that has a
-/// name.
+/// The version of the absence that the key of an intent has now, if it has one.
 #[cold]
-pub(in crate::table) fn absent_since(intent: &Intent) -> Option<u64> {
-    match Commit::of(intent).status() {
-        Status::Committed(_) => None,
-        // SAFETY: as in `record_by`.
-        _ => unsafe { Word::kept(intent.before()).record() }.map(RecordRef::version),
+pub(in crate::table) fn absence_now(intent: &Intent) -> Option<u64> {
+    let commit = Commit::of(intent);
+    match commit.status() {
+        Status::Committed(_) => match record_by(intent, |_| true) {
+            Some(_) => None,
+            None => Some(commit.entries[intent.index()].record().version()),
+        },
+        _ => {
+            let before = Word::kept(intent.before());
+            // SAFETY: as in `record_by`.
+            let (live, record) = unsafe { (before.is_live(), before.record()) };
+            record.filter(|_| !live).map(RecordRef::version)
+        }
     }
 }
 
