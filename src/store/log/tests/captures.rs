@@ -174,7 +174,8 @@ fn a_session_that_is_dropped_in_a_block_ends_it() {
     // A block of nothing takes no place.
     let keyspace = &scene.keyspace;
     keyspace.database(0).set(&scene.local.pin(), keyspace.key(b"b"), NewValue::Copy(b"y"));
-    assert_eq!(scene.next().1, [text(0, "b", "Set([121], None)")]);
+    let told = format!("plain {}", text(0, "b", "Set([121], None)"));
+    assert_eq!(scene.next().1, [told]);
 }
 
 #[test]
