@@ -2,10 +2,10 @@
 //!
 //! Whoever is alone with the keyspace may make any number of changes, of keys as well as of whole
 //! tables, and have them logged as one block ([`Session::begin_block`]). The block takes its place
-//! in the ring with its first change, and every change has its ticket. What would be an entry is a part instead,
-//! which is added when it would be entered and taken back if its change comes to nothing: a
-//! migration by another thread may cost a compare-and-swap, and the next attempt tells of the
-//! change again.
+//! in the ring with its first change, and every change has its ticket. What would be an entry is a
+//! part instead, which is added when it would be entered and taken back if its change comes to
+//! nothing: a migration by another thread may cost a compare-and-swap, and the next attempt tells
+//! of the change again.
 //!
 //! # Alone
 //! The rule that a ticket is taken after the key was read and before it is changed holds for a

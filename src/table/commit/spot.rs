@@ -85,8 +85,8 @@ impl<'g> Spot<'g> {
         self.count(before, was_live, word, record, guard);
         let intent = self.word.pointer();
         match (old, keeper) {
-            // SAFETY: the slot was the only one that led to the intent, which this thread's exchange
-            // has unlinked, and the intent the only way to the old record.
+            // SAFETY: the slot was the only one that led to the intent, which this thread's
+            // exchange has unlinked, and the intent the only way to the old record.
             (Some(old), None) => unsafe { retire_both(guard, intent, old.as_ptr()) },
             (old, keeper) => {
                 if let (Some(old), Some(keeper)) = (old, keeper) {
