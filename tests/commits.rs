@@ -381,47 +381,44 @@ fn lose(keyspace: &Keyspace, session: &mut Session<'_>) {
     }
 }
 
-#[test]
-fn a_watched_absence_is_unchanged_under_its_own_protection() {
+/// `lock` is absent and watched by one who then wants to know of it, while another one holds it
+/// still or has done so.
+fn watch_beside_a_reader(read: fn(&Keyspace, &mut Session<'_>)) {
     let keyspace = small();
-    let local = keyspace.join();
-    let db = keyspace.database(0);
-    let mut session = local.pin();
-    let watched = db.watch(&session, keyspace.key(b"lock"));
-    lose(&keyspace, &mut session);
-    session.begin();
-    assert!(session.is_unchanged(&keyspace, &watched), "nobody has touched it");
+    let (local, second) = (keyspace.join(), keyspace.join());
+    let (mut other, mut mine) = (local.pin(), second.pin());
+    let watched = keyspace.database(0).watch(&mine, keyspace.key(b"lock"));
+    lose(&keyspace, &mut other);
+    other.begin();
+    read(&keyspace, &mut other);
+    mine.begin();
+    assert!(mine.is_unchanged(&keyspace, &watched), "nobody has touched it");
 }
 
 #[test]
 fn a_watched_absence_is_unchanged_while_others_read_it() {
-    let keyspace = small();
-    let (local, second) = (keyspace.join(), keyspace.join());
-    let db = keyspace.database(0);
-    let mut session = local.pin();
-    let mut mine = second.pin();
-    let watched = db.watch(&mine, keyspace.key(b"lock"));
-    lose(&keyspace, &mut session);
-    session.begin();
-    mine.begin();
-    assert!(mine.is_unchanged(&keyspace, &watched), "nobody has touched it");
+    watch_beside_a_reader(|_, _| ());
 }
 
 #[test]
 fn a_watched_absence_is_unchanged_after_others_have_read_it() {
+    watch_beside_a_reader(|keyspace, session| {
+        let database = keyspace.database(0);
+        assert!(!database.contains(session, keyspace.key(b"lock")));
+        database.set(session, keyspace.key(b"out"), NewValue::Copy(b"1"));
+        assert!(session.commit());
+    });
+}
+
+#[test]
+fn a_watched_absence_is_unchanged_under_its_own_protection() {
     let keyspace = small();
-    let (local, second) = (keyspace.join(), keyspace.join());
-    let db = keyspace.database(0);
+    let local = keyspace.join();
     let mut session = local.pin();
-    let mut mine = second.pin();
-    let watched = db.watch(&mine, keyspace.key(b"lock"));
+    let watched = keyspace.database(0).watch(&session, keyspace.key(b"lock"));
     lose(&keyspace, &mut session);
     session.begin();
-    assert!(!db.contains(&session, keyspace.key(b"lock")));
-    db.set(&session, keyspace.key(b"out"), NewValue::Copy(b"1"));
-    assert!(session.commit());
-    mine.begin();
-    assert!(mine.is_unchanged(&keyspace, &watched), "nobody has touched it");
+    assert!(session.is_unchanged(&keyspace, &watched), "nobody has touched it");
 }
 
 /// Fails if `run` does not end.

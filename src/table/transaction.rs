@@ -137,11 +137,6 @@ impl Transaction {
         self.only_reads = true;
     }
 
-    /// How many attempts were lost, in a row up to now.
-    pub fn lost(&self) -> u32 {
-        self.lost
-    }
-
     fn position(&self, table: &Table, key: Key<'_>) -> Option<usize> {
         let is = |access: &Access| {
             access.hash == key.hash

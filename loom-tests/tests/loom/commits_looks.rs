@@ -1,6 +1,7 @@
 //! Reading several keys at one instant by comparing slots (`table::glance`).
 
 use crate::commits::*;
+use crate::commits_reads::read_turning_counters;
 use crate::support::*;
 use ferrum_kv::store::{Keyspace, Local, NewValue};
 use ferrum_kv::sync::planted::Planted;
@@ -79,21 +80,8 @@ fn looks_at_values_that_are_not_compared_are_seen() {
     SETS.breaks_under(Planted::LooksNotCompared);
 }
 
-/// As the model of counters that turn in `commits_reads`.
 const TURNS: Model = model("looks at counters that turn", 2, || {
-    let keyspace = holding("10");
-    let local = keyspace.join();
-    let other = spawn(&keyspace, |keyspace, local| {
-        let (session, database) = (local.pin(), keyspace.database(0));
-        for [up, down] in [[FIRST, K], [K, FIRST], [FIRST, K]] {
-            database.add(&session, up, 1).expect("an integer");
-            database.add(&session, down, -1).expect("an integer");
-            loom::thread::yield_now();
-        }
-    });
-    let seen = numbers(&keyspace, &local, true);
-    assert!(seen[0] + seen[1] >= 20, "{seen:?} was never so");
-    other.join().unwrap();
+    read_turning_counters(|keyspace, local| numbers(keyspace, local, true));
 });
 
 #[test]
@@ -107,7 +95,7 @@ fn looks_at_counters_that_turn_in_place_are_seen() {
     TURNS.breaks_under(Planted::CounterTurns);
 }
 
-/// At all times one of two keys is present, and the segment is cleaned meanwhile.
+/// At all times one of two keys is present.
 const ABSENCES: Model = model("looks at absent keys", 2, || {
     let keyspace = holding("here");
     let local = keyspace.join();
@@ -135,7 +123,7 @@ fn looks_at_absent_keys_that_are_not_compared_are_seen() {
     ABSENCES.breaks_under(Planted::LooksNotCompared);
 }
 
-/// A key is inserted in a table without an array, and in one that is moving.
+/// Two keys are inserted one after the other in a table without an array.
 const NEW: Model = model("looks at new keys", 2, || {
     let keyspace = keyspace(4);
     let local = keyspace.join();

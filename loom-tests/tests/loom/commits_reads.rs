@@ -33,7 +33,7 @@ fn an_mget_of_counters_is_of_one_instant() {
 
 /// Sums go up and down so that both counters are met at sums that they never had together: what is
 /// added to one comes before what is taken from the other.
-const TURNS: Model = model("MGET of counters that turn", 2, || {
+pub(crate) fn read_turning_counters(read: fn(&Keyspace, &Local) -> [i64; 2]) {
     let keyspace = holding("10");
     let local = keyspace.join();
     let other = spawn(&keyspace, |keyspace, local| {
@@ -44,9 +44,13 @@ const TURNS: Model = model("MGET of counters that turn", 2, || {
             loom::thread::yield_now();
         }
     });
-    let seen = get_both_slowly(&keyspace, &local).map(number);
+    let seen = read(&keyspace, &local);
     assert!(seen[0] + seen[1] >= 20, "{seen:?} was never so");
     other.join().unwrap();
+}
+
+const TURNS: Model = model("MGET of counters that turn", 2, || {
+    read_turning_counters(|keyspace, local| get_both_slowly(keyspace, local).map(number));
 });
 
 #[test]

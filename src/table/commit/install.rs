@@ -54,11 +54,6 @@ impl Commit {
         }
     }
 
-    /// Whether its intents stand already.
-    fn is_prepared(&self) -> bool {
-        self.was_open
-    }
-
     /// Installs all intents and leaves the commit undecided. False if it was decided meanwhile.
     pub(in crate::table) fn install_all(self: &Arc<Self>, guard: &Guard<'_>) -> bool {
         let _owner = Owner(self);
@@ -69,7 +64,7 @@ impl Commit {
     /// [`carry_out`](Commit::carry_out) by the owner, who leaves no intent behind.
     pub(in crate::table) fn carry_out_own(self: &Arc<Self>, guard: &Guard<'_>) {
         let _owner = Owner(self);
-        if !self.is_prepared() {
+        if !self.was_open {
             self.prepare(guard);
         }
         if !self.carry_out(guard, true) {
