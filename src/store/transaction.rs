@@ -36,18 +36,6 @@ enum Was {
     Absent { since: u64 },
 }
 
-impl Watched {
-    /// The number of its database.
-    pub fn database(&self) -> usize {
-        self.database
-    }
-
-    /// The key.
-    pub fn key(&self) -> &[u8] {
-        &self.key
-    }
-}
-
 impl Session<'_> {
     /// Whether a transaction is under way.
     #[inline]

@@ -4,6 +4,7 @@ use super::Table;
 use super::array::Probe;
 use super::commit::{absence_now, record_now};
 use super::slot::{Word, tag_of};
+use super::write::Seat;
 use crate::record::{Birth, Key, OwnedRecord, RecordRef};
 use crate::sync::epoch::Guard;
 use crate::sync::planted::{self, Planted};
@@ -95,21 +96,18 @@ impl Table {
         let mut helped = false;
         // Each turn follows a step of another thread, or of a migration.
         loop {
-            let place = self.place(key.hash, guard, &mut helped);
-            // SAFETY: the array was reached under the guard.
-            let index = match unsafe { place.array.probe(key, self.local(key.hash)) } {
-                Probe::Onward => continue,
-                Probe::Found { word, .. } if word.is_frozen() => continue,
-                Probe::Found { index, word, record } if record.is_intent() => {
+            let Seat { place, index, word, record } = self.seek(key, guard, &mut helped);
+            match record {
+                Some(record) if record.is_intent() => {
                     self.settle(place.array, index, word, guard);
                     continue;
                 }
-                Probe::Found { word, record, .. } => {
+                Some(record) => {
                     // SAFETY: loaded under the guard.
                     return (!unsafe { word.is_live() }).then(|| record.version());
                 }
-                Probe::End { index } => index,
-            };
+                None => {}
+            }
             if !place.array.admit(place.before) {
                 self.make_room(key.hash, place, guard);
                 continue;

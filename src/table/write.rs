@@ -46,6 +46,15 @@ pub(super) struct Place<'g> {
     pub(super) before: Option<&'g Array>,
 }
 
+/// The slot of a key that is not frozen, or the unclaimed one that the key would take.
+pub(super) struct Seat<'g> {
+    pub(super) place: Place<'g>,
+    pub(super) index: usize,
+    pub(super) word: Word,
+    /// The record in it: live, dead or an intent.
+    pub(super) record: Option<RecordRef<'g>>,
+}
+
 /// A slot, what it holds, and the tag of its key.
 struct Target<'g> {
     place: Place<'g>,
@@ -81,23 +90,14 @@ impl Table {
     ) -> R {
         let mut helped = false;
         loop {
-            let place = self.place(key.hash, guard, &mut helped);
-            // SAFETY: the array was reached under the pin 'g.
-            let target = match unsafe { place.array.probe(key, self.local(key.hash)) } {
-                // A migration has begun since: `place` will follow it.
-                Probe::Onward => continue,
-                Probe::Found { word, .. } if word.is_frozen() => continue,
-                Probe::Found { index, word, record } if record.is_intent() => {
-                    self.settle(place.array, index, word, guard);
-                    continue;
-                }
-                Probe::Found { index, word, record } => {
-                    // SAFETY: loaded under the pin.
-                    let current = unsafe { word.is_live() }.then_some(record);
-                    Target { place, index, word, current }
-                }
-                Probe::End { index } => Target { place, index, word: Word::EMPTY, current: None },
-            };
+            let Seat { place, index, word, record } = self.seek(key, guard, &mut helped);
+            if record.is_some_and(RecordRef::is_intent) {
+                self.settle(place.array, index, word, guard);
+                continue;
+            }
+            // SAFETY: loaded under the pin.
+            let current = record.filter(|_| unsafe { word.is_live() });
+            let target = Target { place, index, word, current };
             match decide(target.current) {
                 Decision::Again => {}
                 Decision::Keep(result) => return result,
@@ -110,6 +110,32 @@ impl Table {
                     if self.remove(&target, version, key, guard, journal) {
                         return result;
                     }
+                }
+            }
+        }
+    }
+
+    /// The slot where a key may be changed.
+    #[inline]
+    pub(super) fn seek<'g>(
+        &self,
+        key: Key<'_>,
+        guard: &'g Guard<'_>,
+        helped: &mut bool,
+    ) -> Seat<'g> {
+        // Each turn follows the beginning of a migration.
+        loop {
+            let place = self.place(key.hash, guard, helped);
+            // SAFETY: the array was reached under the pin 'g.
+            match unsafe { place.array.probe(key, self.local(key.hash)) } {
+                // A migration has begun since: `place` will follow it.
+                Probe::Onward => {}
+                Probe::Found { word, .. } if word.is_frozen() => {}
+                Probe::Found { index, word, record } => {
+                    return Seat { place, index, word, record: Some(record) };
+                }
+                Probe::End { index } => {
+                    return Seat { place, index, word: Word::EMPTY, record: None };
                 }
             }
         }

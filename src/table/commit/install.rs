@@ -1,8 +1,8 @@
 //! Carrying a commit out: installing its intents and deciding.
 
-use super::super::array::Probe;
 use super::super::journal::BlockJournal;
 use super::super::slot::{Word, tag_of};
+use super::super::write::Seat;
 use super::super::{Place, Table};
 use super::spot::Spot;
 use super::{COMMITTED, Commit, Entry, Expected, LOOKS_PER_YIELD, READY, TICKET_SHIFT};
@@ -138,15 +138,7 @@ impl Commit {
         // Each turn follows a step of another thread, or of a migration.
         loop {
             let early = planted::is(Planted::StatusBeforeWord).then(|| self.status());
-            let place = table.place(key.hash, guard, &mut helped);
-            // SAFETY: the array was reached under the pin 'g.
-            let (at, word, record) = match unsafe { place.array.probe(key, table.local(key.hash)) }
-            {
-                Probe::Onward => continue,
-                Probe::Found { word, .. } if word.is_frozen() => continue,
-                Probe::Found { index, word, record } => (index, word, Some(record)),
-                Probe::End { index } => (index, Word::EMPTY, None),
-            };
+            let Seat { place, index: at, word, record } = table.seek(key, guard, &mut helped);
             if let Some(intent) = record.and_then(RecordRef::intent) {
                 let spot = Spot { table, array: place.array, index: at, word };
                 if !std::ptr::eq(Commit::of(intent), &raw const **self) {
@@ -230,14 +222,9 @@ impl Commit {
         for entry in &self.entries {
             // SAFETY: as in `install`.
             let table = unsafe { &*entry.table };
-            let mut helped = true;
-            let place = table.place(entry.hash, guard, &mut helped);
-            let key = entry.key();
-            // SAFETY: the array was reached under the guard.
-            let probe = unsafe { place.array.probe(key, table.local(key.hash)) };
-            if let Probe::Found { index, word, record } = probe
-                && record.intent().is_some_and(|intent| std::ptr::eq(Commit::of(intent), self))
-            {
+            let Seat { place, index, word, record } = table.seek(entry.key(), guard, &mut true);
+            let intent = record.and_then(RecordRef::intent);
+            if intent.is_some_and(|intent| std::ptr::eq(Commit::of(intent), self)) {
                 Spot { table, array: place.array, index, word }.finish(guard);
             }
         }
