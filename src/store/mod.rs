@@ -13,6 +13,7 @@ mod append;
 mod clock;
 mod database;
 mod entry;
+mod evict;
 mod exclusive;
 mod expiry;
 mod generation;
@@ -28,6 +29,7 @@ pub use append::ValueTooLong;
 pub use clock::{Clock, ClockSource};
 pub use database::{CounterError, Database};
 pub use entry::{Change, Encoding, Entry};
+pub use evict::{Eviction, EvictionOptions, Policy, Scope, Score, Settings, TENACITY_MAX};
 pub use exclusive::{Attendance, Exclusion, Member, NOBODY, Ownership};
 pub use expiry::{Sweep, Sweeper};
 pub use log::{Block, Effect, Log, Logged};
@@ -58,6 +60,8 @@ pub struct KeyspaceOptions {
     pub table: TableOptions,
     /// Where the time comes from.
     pub clock: ClockSource,
+    /// How much there may be, and what is done about it.
+    pub eviction: EvictionOptions,
 }
 
 impl Default for KeyspaceOptions {
@@ -67,6 +71,7 @@ impl Default for KeyspaceOptions {
             hash_seed: None,
             table: TableOptions::default(),
             clock: ClockSource::System,
+            eviction: EvictionOptions::default(),
         }
     }
 }
@@ -76,6 +81,7 @@ pub struct Keyspace {
     hasher: KeyHasher,
     versions: Arc<AtomicU64>,
     clock: Arc<Clock>,
+    eviction: Arc<Eviction>,
     /// Set once, when changes begin to be logged.
     log: Arc<OnceLock<Log>>,
     exclusion: Arc<Exclusion>,
@@ -112,6 +118,7 @@ impl Keyspace {
             hasher: KeyHasher::new(options.hash_seed),
             versions: Arc::new(AtomicU64::new(1)),
             clock: Arc::new(Clock::new(options.clock)),
+            eviction: Arc::new(Eviction::new(options.eviction)),
             generations: Generations::new(
                 options.databases,
                 options.table,
@@ -180,6 +187,11 @@ impl Keyspace {
     /// The clock by which keys expire.
     pub fn clock(&self) -> &Clock {
         &self.clock
+    }
+
+    /// How the keyspace is kept within its bounds.
+    pub fn eviction(&self) -> &Eviction {
+        &self.eviction
     }
 
     /// A key with its hash.
