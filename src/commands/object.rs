@@ -156,8 +156,8 @@ fn freq<'a>(context: &mut Context<'_>, args: &Args<'a>) -> Outcome<'a> {
 
 fn idletime<'a>(context: &mut Context<'_>, args: &Args<'a>) -> Outcome<'a> {
     let now = context.session.seconds();
-    if let Some(used) = look(context, args, |entry| entry.used_seconds()) {
-        context.out.integer(now.saturating_sub(used).cast_signed());
+    if let Some(idle) = look(context, args, |entry| entry.idle_seconds(now)) {
+        context.out.integer(idle.cast_signed());
     }
     Ok(())
 }

@@ -164,8 +164,7 @@ fn restore<'a>(context: &mut Context<'_>, args: &Args<'a>, key: Key<'a>) -> Outc
         return Err(BUSY_KEY);
     }
     if let Some(idle) = options.idle {
-        let used = context.session.seconds().saturating_sub(idle);
-        context.database.touch_at(&context.session, key, used);
+        context.database.set_idle(&context.session, key, idle);
     }
     context.out.ok();
     Ok(())

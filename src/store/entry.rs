@@ -56,9 +56,14 @@ impl<'g> Entry<'g> {
         self.record.version()
     }
 
-    /// When the key was last used: Unix time in seconds.
-    pub fn used_seconds(self) -> u64 {
-        self.record.used_seconds()
+    /// For how many seconds the key was not used, at this Unix time in seconds.
+    pub fn idle_seconds(self, now_seconds: u64) -> u64 {
+        self.record.usage().idle_seconds(now_seconds)
+    }
+
+    /// How often the key was used, on the scale of LFU, at this Unix time in seconds.
+    pub fn frequency(self, now_seconds: u64, decay_minutes: u64) -> u8 {
+        self.record.usage().decayed_counter(now_seconds, decay_minutes)
     }
 
     /// Bytes that the allocator takes for the key, its value and the slot that leads to them.
