@@ -4,12 +4,13 @@ use std::borrow::Cow;
 
 use super::context::Context;
 use super::glob::{self, Case};
-use super::refusal::Refusal;
+use super::refusal::{Refusal, c_text};
 use super::row::Outcome;
 use super::state::ServerState;
-use crate::config::{AppendFsync, parse_memory};
+use crate::config::{AppendFsync, INT_MAX, Policy, TENACITY_MAX, memory_of, parse_memory};
 use crate::record::parse_canonical;
 use crate::resp::Args;
+use crate::store::Settings;
 
 /// A setting that can be asked for.
 struct Setting {
@@ -24,10 +25,7 @@ struct Setting {
 type Parse = fn(&[u8]) -> Result<Change, Cow<'static, str>>;
 
 /// Puts a value into force that has been found good.
-type Change = Box<dyn FnOnce(&ServerState)>;
-
-/// The most percent by which the log may grow (Redis: an int).
-const PERCENT_MAX: i64 = i32::MAX as i64;
+type Change = Box<dyn FnOnce(&Context<'_>)>;
 
 /// Every setting. Those that have one possible value as yet are here because clients and tools ask
 /// for them before they do anything else.
@@ -56,10 +54,38 @@ const SETTINGS: &[Setting] = &[
     }),
     fixed("databases", |state| state.config.databases.to_string()),
     fixed("io-threads", |state| state.config.workers().to_string()),
+    Setting {
+        name: "lfu-decay-time",
+        show: |state| eviction(state).lfu_decay_minutes().to_string(),
+        parse: Some(|value| parse_eviction(value, 0, INT_MAX, Settings::set_lfu_decay_minutes)),
+    },
+    Setting {
+        name: "lfu-log-factor",
+        show: |state| eviction(state).lfu_log_factor().to_string(),
+        parse: Some(|value| parse_eviction(value, 0, INT_MAX, Settings::set_lfu_log_factor)),
+    },
     fixed("loglevel", |state| state.config.log_level.to_string()),
     fixed("maxclients", |state| state.config.max_clients.to_string()),
-    fixed("maxmemory", |_| "0".to_owned()),
-    fixed("maxmemory-policy", |_| "noeviction".to_owned()),
+    Setting {
+        name: "maxmemory",
+        show: |state| eviction(state).max_bytes().to_string(),
+        parse: Some(parse_max_memory),
+    },
+    Setting {
+        name: "maxmemory-eviction-tenacity",
+        show: |state| eviction(state).tenacity().to_string(),
+        parse: Some(|value| parse_eviction(value, 0, TENACITY_MAX, Settings::set_tenacity)),
+    },
+    Setting {
+        name: "maxmemory-policy",
+        show: |state| eviction(state).policy().name().to_owned(),
+        parse: Some(parse_policy),
+    },
+    Setting {
+        name: "maxmemory-samples",
+        show: |state| eviction(state).samples().to_string(),
+        parse: Some(|value| parse_eviction(value, 1, INT_MAX, Settings::set_samples)),
+    },
     fixed("port", |state| state.config.address.port.to_string()),
     fixed("proto-max-bulk-len", |state| state.config.proto_max_bulk_len_bytes.to_string()),
     fixed("save", |_| String::new()),
@@ -85,22 +111,72 @@ fn parse_append_fsync(value: &[u8]) -> Result<Change, Cow<'static, str>> {
     let when = AppendFsync::from_name(value).ok_or_else(|| {
         format!("argument(s) must be one of the following: {}", AppendFsync::names())
     })?;
-    Ok(Box::new(move |state| state.set_append_fsync(when)))
+    Ok(Box::new(move |context| context.state.set_append_fsync(when)))
 }
 
 fn parse_rewrite_percentage(value: &[u8]) -> Result<Change, Cow<'static, str>> {
-    let percent = parse_canonical(value).ok_or("argument couldn't be parsed into an integer")?;
-    let percent = u64::try_from(percent).ok().filter(|_| percent <= PERCENT_MAX);
-    let percent =
-        percent.ok_or_else(|| format!("argument must be between 0 and {PERCENT_MAX} inclusive"))?;
-    Ok(Box::new(move |state| state.persistence.set_rewrite_percentage(percent)))
+    let percent = number_within(value, 0, INT_MAX)?;
+    Ok(Box::new(move |context| context.state.persistence.set_rewrite_percentage(percent)))
 }
 
 fn parse_rewrite_min_size(value: &[u8]) -> Result<Change, Cow<'static, str>> {
     let text = std::str::from_utf8(value).ok();
     let bytes = text.and_then(|text| parse_memory(text).ok());
     let bytes = bytes.ok_or("argument must be a memory value")? as u64;
-    Ok(Box::new(move |state| state.persistence.set_rewrite_min_size_bytes(bytes)))
+    Ok(Box::new(move |context| context.state.persistence.set_rewrite_min_size_bytes(bytes)))
+}
+
+/// The settings of eviction in force.
+fn eviction(state: &ServerState) -> &Settings {
+    state.keyspace.eviction().settings()
+}
+
+fn parse_eviction(
+    value: &[u8],
+    least: u64,
+    most: u64,
+    set: fn(&Settings, u64),
+) -> Result<Change, Cow<'static, str>> {
+    let number = number_within(value, least, most)?;
+    Ok(Box::new(move |context| set(eviction(context.state), number)))
+}
+
+fn parse_policy(value: &[u8]) -> Result<Change, Cow<'static, str>> {
+    let policy = Policy::from_name(value).ok_or_else(|| {
+        format!("argument(s) must be one of the following: {}", Policy::names())
+    })?;
+    Ok(Box::new(move |context| eviction(context.state).set_policy(policy)))
+}
+
+fn parse_max_memory(value: &[u8]) -> Result<Change, Cow<'static, str>> {
+    let bytes = memory_of(c_text(value)).ok_or("argument must be a memory value")?;
+    Ok(Box::new(move |context| {
+        let settings = eviction(context.state);
+        let is_new = settings.max_bytes() != bytes;
+        settings.set_max_bytes(bytes);
+        if is_new && bytes > 0 {
+            warn_if_used_up(context, bytes);
+        }
+    }))
+}
+
+/// Says in Redis's words that a new `maxmemory` is less than the data takes already.
+fn warn_if_used_up(context: &Context<'_>, max_bytes: u64) {
+    let used_bytes = context.state.keyspace.report(&context.session).used_bytes;
+    if max_bytes < used_bytes {
+        log::warn!(
+            "WARNING: the new maxmemory value set via CONFIG SET ({max_bytes}) is smaller than the \
+             current memory usage ({used_bytes}). This will result in key eviction and/or the \
+             inability to accept new write commands depending on the maxmemory-policy."
+        );
+    }
+}
+
+/// The whole number that a value is.
+fn number_within(value: &[u8], least: u64, most: u64) -> Result<u64, Cow<'static, str>> {
+    let number = parse_canonical(value).ok_or("argument couldn't be parsed into an integer")?;
+    let number = u64::try_from(number).ok().filter(|number| (least..=most).contains(number));
+    number.ok_or_else(|| format!("argument must be between {least} and {most} inclusive").into())
 }
 
 /// CONFIG GET pattern [pattern ...]: each matching setting once. As in Redis, a setting asked for
@@ -124,7 +200,7 @@ pub(super) fn get<'a>(context: &mut Context<'_>, args: &Args<'a>) -> Outcome<'a>
 }
 
 /// CONFIG SET name value [name value ...]: all of them or none. As in Redis the names are looked at
-/// before the values.
+/// before the values, and a bad value's setting goes by its own name, whatever was written.
 pub(super) fn set<'a>(context: &mut Context<'_>, args: &Args<'a>) -> Outcome<'a> {
     if !args.len().is_multiple_of(2) {
         return Err(Refusal::Syntax);
@@ -142,11 +218,12 @@ pub(super) fn set<'a>(context: &mut Context<'_>, args: &Args<'a>) -> Outcome<'a>
         wanted.push((name, setting, parse, args.get(index + 1)));
     }
     let mut changes: Vec<Change> = Vec::new();
-    for (name, _, parse, value) in wanted {
+    for (_, setting, parse, value) in wanted {
+        let name = setting.name.as_bytes();
         changes.push(parse(value).map_err(|reason| Refusal::Setting(name, reason))?);
     }
     for change in changes {
-        change(context.state);
+        change(context);
     }
     context.out.ok();
     Ok(())

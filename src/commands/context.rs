@@ -31,6 +31,8 @@ pub(super) struct Context<'e> {
     pub(super) stage: Stage,
     /// Whether nobody else can see what happens, so that no transaction is needed.
     pub(super) alone: bool,
+    /// Whether the data takes more than `maxmemory`, although what could be evicted was.
+    pub(super) is_out_of_memory: bool,
     /// What the batch has counted so far.
     pub(super) counts: Counts,
 }

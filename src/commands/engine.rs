@@ -197,6 +197,7 @@ impl Engine {
             spare_queue: &mut self.spare_queue,
             stage,
             alone: self.replays,
+            is_out_of_memory: false,
             counts: Counts::default(),
         };
         let progress = run(&mut context, &mut self.window, batch, input, at);

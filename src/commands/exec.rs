@@ -26,6 +26,8 @@ pub(super) fn exec(context: &mut Context<'_>) -> Ran {
         return Ran::Done;
     };
     let refusal = match admission::admit_exec(context, &queue) {
+        // As in Redis it is said before anything else.
+        _ if context.is_out_of_memory && queue.denies_oom() => Some(Refusal::ExecOutOfMemory),
         Ok(Admission::Wait) => {
             context.client.queue = Some(queue);
             return Ran::Waits(Awaited::Room);

@@ -2,7 +2,7 @@
 //!
 //! After MULTI a connection's commands are queued (module `queue`) until EXEC runs them (module
 //! `exec`). A command that would be refused whatever the keys hold, for its name, the number of its
-//! arguments or the state of the log, is refused at once, and EXEC then runs none.
+//! arguments, the state of the log or want of memory, is refused at once, and EXEC then runs none.
 //!
 //! WATCH notes what a key is. EXEC does nothing if it has become anything else, be it only that its
 //! deadline has passed or that it was deleted and made again.
@@ -117,6 +117,25 @@ pub(super) fn forget(context: &mut Context<'_>) {
         context.give_back(queue);
     }
     context.client.watches = Watches::new();
+}
+
+/// What a client may still do after MULTI while the memory is used up (EXEC unless something that
+/// may take memory is queued). Nothing else is queued then, for a queue takes memory too.
+const WITHOUT_MEMORY: [&str; 4] = ["exec", "discard", "quit", "reset"];
+
+/// Whether a command is to be refused while the memory is used up.
+pub(super) fn needs_memory(context: &Context<'_>, row: &Row) -> bool {
+    let is_queued = context.client.queue.is_some() && !WITHOUT_MEMORY.contains(&row.name);
+    is_queued || row.flags.contains(Flags::DENYOOM)
+}
+
+/// Refuses a command because the memory is used up. EXEC will then run nothing.
+#[cold]
+pub(super) fn refuse_memory(context: &mut Context<'_>) {
+    if let Some(queue) = &mut context.client.queue {
+        queue.break_off();
+    }
+    context.refuse(&Refusal::OutOfMemory);
 }
 
 /// Queues a command. A client whose queue is full loses its connection, as one does whose command

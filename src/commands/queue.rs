@@ -32,6 +32,7 @@ pub(super) struct Queue {
     /// Whether a command was refused: then EXEC runs none.
     is_broken: bool,
     writes: bool,
+    denies_oom: bool,
     needs_exclusion: bool,
 }
 
@@ -57,6 +58,11 @@ impl Queue {
     /// Whether a command may change keys.
     pub(super) fn writes(&self) -> bool {
         self.writes
+    }
+
+    /// Whether a command may make the data larger.
+    pub(super) fn denies_oom(&self) -> bool {
+        self.denies_oom
     }
 
     /// Whether a command needs to be alone.
@@ -98,6 +104,7 @@ impl Queue {
         self.commands.push(Planned::new(row, self.hashes.len(), hashes.len()));
         self.hashes.extend_from_slice(hashes);
         self.writes |= row.flags.contains(Flags::WRITE);
+        self.denies_oom |= row.flags.contains(Flags::DENYOOM);
         self.needs_exclusion |= needs_exclusion(row);
         Ok(())
     }
@@ -144,6 +151,7 @@ impl Queue {
         self.owned_bytes = 0;
         self.is_broken = false;
         self.writes = false;
+        self.denies_oom = false;
         self.needs_exclusion = false;
     }
 }

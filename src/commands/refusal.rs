@@ -74,6 +74,10 @@ pub(super) enum Refusal<'a> {
     Log(Arc<str>),
     /// EXEC: the log takes no changes, and why: the text of the error.
     ExecLog(Arc<str>),
+    /// The memory is used up, and the command may take more.
+    OutOfMemory,
+    /// EXEC: the memory is used up, and a queued command may take more.
+    ExecOutOfMemory,
     /// CONFIG SET: there is no such setting.
     UnknownSetting(&'a [u8]),
     /// CONFIG SET: the setting of this name cannot be set so.
@@ -186,6 +190,11 @@ impl Refusal<'_> {
             }
             Refusal::OverflowType => "ERR Invalid OVERFLOW type specified",
             Refusal::FieldReadOnly => "ERR BITFIELD_RO only supports the GET subcommand",
+            Refusal::OutOfMemory => "OOM command not allowed when used memory > 'maxmemory'.",
+            Refusal::ExecOutOfMemory => {
+                "EXECABORT Transaction discarded because of: \
+                OOM command not allowed when used memory > 'maxmemory'."
+            }
             Refusal::Loading => "LOADING Redis is loading the dataset in memory",
             Refusal::DatabaseOutOfRange => "ERR DB index is out of range",
             Refusal::UnsupportedProtocol => "NOPROTO unsupported protocol version",
@@ -226,7 +235,7 @@ fn quote(text: &[u8], limit: usize) -> &[u8] {
 }
 
 /// `text` up to its first NUL, where Redis's formatting stops.
-fn c_text(text: &[u8]) -> &[u8] {
+pub(super) fn c_text(text: &[u8]) -> &[u8] {
     let end = text.iter().position(|&byte| byte == 0);
     &text[..end.unwrap_or(text.len())]
 }

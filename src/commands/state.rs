@@ -8,7 +8,7 @@ use super::persistence::Persistence;
 use crate::aof::writer::LogHandle;
 use crate::config::{AppendFsync, Config};
 use crate::stats::Registry;
-use crate::store::{Keyspace, KeyspaceOptions};
+use crate::store::{EvictionOptions, Keyspace, KeyspaceOptions};
 use crate::sync::Arc;
 use crate::sync::plain::{AtomicU64, Ordering};
 
@@ -42,7 +42,19 @@ impl ServerState {
     /// one for any other thread that counts. `config.address` should be the address really bound,
     /// since INFO shows its port.
     pub fn new(config: Config, stripes: usize) -> ServerState {
-        let options = KeyspaceOptions { databases: config.databases, ..KeyspaceOptions::default() };
+        let options = KeyspaceOptions {
+            databases: config.databases,
+            eviction: EvictionOptions {
+                max_bytes: config.max_memory_bytes,
+                policy: config.max_memory_policy,
+                samples: config.max_memory_samples,
+                tenacity: config.max_memory_eviction_tenacity,
+                lfu_log_factor: config.lfu_log_factor,
+                lfu_decay_minutes: config.lfu_decay_time_minutes,
+                ..EvictionOptions::default()
+            },
+            ..KeyspaceOptions::default()
+        };
         ServerState {
             keyspace: Keyspace::new(options),
             stats: Registry::new(stripes),

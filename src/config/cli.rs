@@ -11,7 +11,10 @@ use clap::builder::RangedU64ValueParser;
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
 
-use super::{Address, AppendFsync, Config, IO_THREADS_MAX, LogLevel, parse_memory};
+use super::{
+    Address, AppendFsync, Config, INT_MAX, IO_THREADS_MAX, LogLevel, Policy, TENACITY_MAX,
+    parse_memory,
+};
 
 /// The least that the two buffer limits can be (Redis's own bound for both), in bytes.
 const BUFFER_LIMIT_MIN_BYTES: usize = 1 << 20;
@@ -19,17 +22,8 @@ const BUFFER_LIMIT_MIN_BYTES: usize = 1 << 20;
 /// The most that one argument can be: what a record holds, and Redis's default, in bytes.
 const BULK_LEN_MAX_BYTES: usize = 512 << 20;
 
-/// The most databases (Redis counts them in an int).
-const DATABASES_MAX: u64 = i32::MAX as u64;
-
-/// The longest idle timeout, in seconds (Redis: an int).
-const TIMEOUT_MAX_SECONDS: u64 = i32::MAX as u64;
-
 /// The most clients that can be asked for (Redis: an unsigned 32-bit number).
 const CLIENTS_MAX: u64 = u32::MAX as u64;
-
-/// The most percent by which a log may grow (Redis: an int).
-const PERCENT_MAX: i64 = i32::MAX as i64;
 
 #[derive(Debug, Parser)]
 #[command(name = "ferrum-kv", version, about, max_term_width = 100)]
@@ -56,7 +50,7 @@ struct Flags {
     loglevel: Option<LogLevel>,
 
     /// Disconnect a client that was silent for so many seconds; 0 means never [default: 0]
-    #[arg(long, value_name = "SECONDS", value_parser = idle_seconds())]
+    #[arg(long, value_name = "SECONDS", value_parser = within(0, INT_MAX))]
     client_timeout: Option<u64>,
 
     /// Share of a worker's time for keys past their deadline, 1 to 10 [default: 1]
@@ -64,7 +58,7 @@ struct Flags {
     active_expire_effort: Option<u32>,
 
     /// Number of databases [default: 16]
-    #[arg(long, value_name = "N", value_parser = counted(1, DATABASES_MAX))]
+    #[arg(long, value_name = "N", value_parser = counted(1, INT_MAX))]
     databases: Option<usize>,
 
     /// Longest argument of a command and longest value, 1mb to 512mb [default: 512mb]
@@ -85,12 +79,38 @@ struct Flags {
     appendfsync: Option<AppendFsync>,
 
     /// Rewrite the log when it has grown by so many percent; 0 means never [default: 100]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(..=PERCENT_MAX))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(..=INT_MAX as i64))]
     auto_aof_rewrite_percentage: Option<u32>,
 
     /// Never rewrite a log smaller than this by itself [default: 64mb]
     #[arg(long, value_name = "BYTES", value_parser = parse_size)]
     auto_aof_rewrite_min_size: Option<u64>,
+
+    /// Most memory that the data may take; 0 means any amount [default: 0]
+    #[arg(long, value_name = "BYTES", value_parser = parse_size)]
+    maxmemory: Option<u64>,
+
+    /// What to do when it is used up: noeviction, or allkeys- or volatile- with lru, lfu, ahe or
+    /// random, or volatile-ttl [default: noeviction]
+    #[arg(long, value_name = "POLICY", value_parser = parse_policy)]
+    maxmemory_policy: Option<Policy>,
+
+    /// Keys to look at for each one that is evicted [default: 5]
+    #[arg(long, value_name = "N", value_parser = within(1, INT_MAX))]
+    maxmemory_samples: Option<u64>,
+
+    /// How long a request may wait for an eviction: 0 is not at all, 10 half a millisecond, 100
+    /// until there is room [default: 10]
+    #[arg(long, value_name = "N", value_parser = within(0, TENACITY_MAX))]
+    maxmemory_eviction_tenacity: Option<u64>,
+
+    /// How slowly the counter of the lfu policies rises [default: 10]
+    #[arg(long, value_name = "N", value_parser = within(0, INT_MAX))]
+    lfu_log_factor: Option<u64>,
+
+    /// Minutes after which it falls by one; 0 means never [default: 1]
+    #[arg(long, value_name = "MINUTES", value_parser = within(0, INT_MAX))]
+    lfu_decay_time: Option<u64>,
 }
 
 /// What can be asked for instead of a server.
@@ -177,6 +197,12 @@ impl Flags {
         put(&mut config.append_fsync, self.appendfsync);
         put(&mut config.auto_aof_rewrite_percentage, self.auto_aof_rewrite_percentage);
         put(&mut config.auto_aof_rewrite_min_size_bytes, self.auto_aof_rewrite_min_size);
+        put(&mut config.max_memory_bytes, self.maxmemory);
+        put(&mut config.max_memory_policy, self.maxmemory_policy);
+        put(&mut config.max_memory_samples, self.maxmemory_samples);
+        put(&mut config.max_memory_eviction_tenacity, self.maxmemory_eviction_tenacity);
+        put(&mut config.lfu_log_factor, self.lfu_log_factor);
+        put(&mut config.lfu_decay_time_minutes, self.lfu_decay_time);
     }
 }
 
@@ -185,8 +211,12 @@ fn counted(least: u64, most: u64) -> RangedU64ValueParser<usize> {
     RangedU64ValueParser::new().range(least..=most)
 }
 
-fn idle_seconds() -> RangedU64ValueParser<u64> {
-    RangedU64ValueParser::new().range(..=TIMEOUT_MAX_SECONDS)
+fn within(least: u64, most: u64) -> RangedU64ValueParser<u64> {
+    RangedU64ValueParser::new().range(least..=most)
+}
+
+fn parse_policy(text: &str) -> Result<Policy, String> {
+    Policy::from_name(text.as_bytes()).ok_or_else(|| format!("expected one of {}", Policy::names()))
 }
 
 fn parse_io_threads(text: &str) -> Result<usize, String> {
@@ -218,6 +248,7 @@ fn parse_buffer_limit(text: &str) -> Result<usize, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{Scope, Score};
 
     fn config(arguments: &[&str]) -> Result<Config, String> {
         let arguments = [&["ferrum-kv"], arguments].concat();
@@ -271,6 +302,12 @@ mod tests {
             "--appendfsync=Always",
             "--auto-aof-rewrite-percentage=50",
             "--auto-aof-rewrite-min-size=1mb",
+            "--maxmemory=100mb",
+            "--maxmemory-policy=Allkeys-AHE",
+            "--maxmemory-samples=7",
+            "--maxmemory-eviction-tenacity=100",
+            "--lfu-log-factor=0",
+            "--lfu-decay-time=2",
         ]);
         let expected = Config {
             address: Address { host: "::1".to_owned(), port: 7000 },
@@ -286,6 +323,12 @@ mod tests {
             append_fsync: AppendFsync::Always,
             auto_aof_rewrite_percentage: 50,
             auto_aof_rewrite_min_size_bytes: 1 << 20,
+            max_memory_bytes: 100 << 20,
+            max_memory_policy: Policy::Evict(Scope::AllKeys, Score::Ahe),
+            max_memory_samples: 7,
+            max_memory_eviction_tenacity: 100,
+            lfu_log_factor: 0,
+            lfu_decay_time_minutes: 2,
         };
         assert_eq!(config, Ok(expected));
     }
@@ -309,6 +352,13 @@ mod tests {
             ["--appendfsync", "sometimes"],
             ["--auto-aof-rewrite-percentage", "2147483648"],
             ["--auto-aof-rewrite-min-size", "1x"],
+            ["--maxmemory", "10%"],
+            ["--maxmemory", "kb"],
+            ["--maxmemory-policy", "lru"],
+            ["--maxmemory-samples", "0"],
+            ["--maxmemory-eviction-tenacity", "101"],
+            ["--lfu-log-factor", "2147483648"],
+            ["--lfu-decay-time", "-1"],
             ["--no-such-flag", "1"],
         ] {
             let error = config(&arguments).unwrap_err();

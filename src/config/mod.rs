@@ -14,13 +14,21 @@ use crate::error::Error;
 
 #[cfg(not(any(loom, shuttle)))]
 pub mod cli;
+mod policy;
 mod units;
 
-pub use units::parse_memory;
+pub use policy::{Policy, Scope, Score};
+pub use units::{memory_of, parse_memory};
 
 /// The most workers that can be asked for. Far beyond the cores of today's machines, and small
 /// enough that a slip of the finger does not start a million threads.
 pub const IO_THREADS_MAX: usize = 128;
+
+/// The most of those settings that Redis keeps in an int.
+pub const INT_MAX: u64 = i32::MAX as u64;
+
+/// The most of `maxmemory-eviction-tenacity`: evict until there is room, however long it takes.
+pub const TENACITY_MAX: u64 = 100;
 
 /// All settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +60,18 @@ pub struct Config {
     pub auto_aof_rewrite_percentage: u32,
     /// A smaller log is not rewritten by itself, at the start.
     pub auto_aof_rewrite_min_size_bytes: u64,
+    /// Bytes that the data may take, at the start; 0 means any number.
+    pub max_memory_bytes: u64,
+    /// What is done when they are used up, at the start.
+    pub max_memory_policy: Policy,
+    /// Keys looked at for one victim, at the start: 1 to [`INT_MAX`].
+    pub max_memory_samples: u64,
+    /// How long a request may be kept waiting for victims, at the start: 0 to [`TENACITY_MAX`].
+    pub max_memory_eviction_tenacity: u64,
+    /// How slowly the counter of LFU rises, at the start: up to [`INT_MAX`].
+    pub lfu_log_factor: u64,
+    /// Minutes after which it falls by one, at the start: up to [`INT_MAX`], 0 means never.
+    pub lfu_decay_time_minutes: u64,
 }
 
 impl Config {
@@ -84,6 +104,12 @@ impl Default for Config {
             append_fsync: AppendFsync::EverySecond,
             auto_aof_rewrite_percentage: 100,
             auto_aof_rewrite_min_size_bytes: 64 << 20,
+            max_memory_bytes: 0,
+            max_memory_policy: Policy::NoEviction,
+            max_memory_samples: 5,
+            max_memory_eviction_tenacity: 10,
+            lfu_log_factor: 10,
+            lfu_decay_time_minutes: 1,
         }
     }
 }

@@ -32,9 +32,37 @@ pub fn parse_memory(text: &str) -> Result<usize, String> {
         .ok_or_else(|| "more memory than can be addressed".to_owned())
 }
 
+/// The digits that Redis reads of an amount of memory at most.
+const DIGITS_MAX: usize = 127;
+
+/// Reads an amount of memory as CONFIG SET does in Redis, where no digits are none and more than 64
+/// bits are the most that they hold; nothing if it is none. (Redis lets a product with its unit
+/// wrap around, which cannot be what anybody wants.)
+pub fn memory_of(text: &[u8]) -> Option<u64> {
+    let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let (number, unit) = text.split_at(digits);
+    let known = |name: &str| name.as_bytes().eq_ignore_ascii_case(unit);
+    let (_, bytes) = UNITS.iter().find(|(name, _)| known(name))?;
+    let add = |sum: u64, digit: &u8| sum.saturating_mul(10).saturating_add((digit - b'0').into());
+    (digits <= DIGITS_MAX).then(|| number.iter().fold(0, add).saturating_mul(*bytes))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::parse_memory;
+    use super::{memory_of, parse_memory};
+
+    #[test]
+    fn a_setting_is_read_as_leniently_as_redis_does() {
+        assert_eq!(memory_of(b"100mb"), Some(100 << 20));
+        assert_eq!(memory_of(b"1K"), Some(1000));
+        assert_eq!(memory_of(b""), Some(0));
+        assert_eq!(memory_of(b"Kb"), Some(0));
+        assert_eq!(memory_of(b"18446744073709551616"), Some(u64::MAX));
+        assert_eq!(memory_of(b"99999999999gb"), Some(u64::MAX));
+        for text in ["1x", "-1", "+1", " 1", "1 mb", "10%", "1.5mb", "0x10", &"0".repeat(128)] {
+            assert_eq!(memory_of(text.as_bytes()), None, "{text}");
+        }
+    }
 
     #[test]
     fn units_are_redis_units() {

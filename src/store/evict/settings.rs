@@ -4,8 +4,7 @@ use super::policy::{Policy, Score};
 use crate::sync::plain::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Greatest `maxmemory-eviction-tenacity`: evict until there is room, however long it takes.
-pub const TENACITY_MAX: u64 = 100;
+pub use crate::config::TENACITY_MAX;
 
 /// All settings, as plain data. The defaults are Redis's.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
