@@ -120,7 +120,7 @@ mod tests {
     use crate::config::Config;
     use crate::record::parse_canonical;
     use crate::resp::ReplyBuffer;
-    use crate::store::{NewValue, Value};
+    use crate::store::{Evictor, NewValue, Value};
 
     /// Calls `body` with the context of a new server and connection.
     fn with_context(body: impl FnOnce(&mut Context<'_>)) {
@@ -138,6 +138,9 @@ mod tests {
             spare_queue: &mut spare_queue,
             stage: Stage::Open,
             alone: false,
+            evictor: &mut Evictor::default(),
+            is_bounded: false,
+            is_out_of_memory: false,
             counts: Counts::default(),
         });
     }
