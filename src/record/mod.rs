@@ -29,6 +29,7 @@ mod kept;
 mod layout;
 mod owned;
 mod pool;
+mod usage;
 mod value;
 
 pub use append::{AppendBuffer, AppendHandle, Claim, ClaimError};
@@ -38,6 +39,7 @@ pub use kept::{KeptRecord, KeptRecords, TakenRecords, Unlinked};
 pub use layout::{Header, Kind, MAX_LENGTH, RecordRef};
 pub use owned::OwnedRecord;
 pub use pool::{allocated_bytes, count_bytes};
+pub use usage::Usage;
 pub use value::{Large, LargeValue, NewValue, Stored, Value};
 
 use crate::sync::epoch::Guard;

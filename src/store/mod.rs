@@ -22,6 +22,8 @@ mod scan;
 mod snapshot;
 mod transaction;
 
+pub mod evict;
+
 pub use crate::record::{Key, LargeValue, MAX_LENGTH, NewValue, Value};
 pub use crate::table::TableOptions;
 pub use append::ValueTooLong;

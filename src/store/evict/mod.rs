@@ -1,0 +1,3 @@
+//! Eviction: what goes when memory is full.
+
+pub mod ahe;
