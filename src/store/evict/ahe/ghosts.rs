@@ -201,7 +201,8 @@ mod tests {
         let ghosts = Ghosts::new();
         ghosts.resize(8);
         // Before and after the clock's wrap: 5 is the oldest.
-        for (fingerprint, clock) in [3, 0xff_fff0, 1, 0xff_ffe0, 2, 4, 5, 6].into_iter().enumerate() {
+        for (fingerprint, clock) in [3, 0xff_fff0, 1, 0xff_ffe0, 2, 4, 5, 6].into_iter().enumerate()
+        {
             let ghost = Ghost { class: fingerprint, clock };
             assert_eq!(ghosts.leave(place(fingerprint as u64 + 1), ghost, 10), None);
         }
@@ -225,7 +226,7 @@ mod tests {
         ghosts.resize(1200);
         assert_eq!(ghosts.room(), 2048);
         assert_eq!(ghosts.find(place(1)), None);
-        ghosts.resize(900);
+        ghosts.resize(800);
         assert_eq!(ghosts.room(), 1024);
         assert_eq!(ghosts.find(place(1)), None);
         assert_eq!(ghosts.memory_bytes(), 8 * (1024 + 2048));

@@ -60,12 +60,15 @@ const CAPACITY_TICKS: u64 = 1024;
 const FIRST_CAPACITY: u64 = 1024;
 /// The first learning is after so many accesses, or two per key of the capacity if that is less.
 const FIRST_LEARNING: u64 = 1000;
-/// Later ones are after half of all accesses until then, but after no more than so many...
-const LEARNING_PERIOD_MAX: u64 = 16_000;
-/// ... unless the capacity asks for more.
-const LEARNING_PERIOD_MIN: u64 = 1000;
-/// Time between two learnings, in times that one takes: they use 5 % of a core at most.
-const PAUSE_FACTOR: u64 = 20;
+/// The period in which counts fade by a tenth: half of all accesses so far, but no more than so
+/// many...
+const PERIOD_MAX: u64 = 16_000;
+/// ... unless two accesses per key of the capacity are more, and no less than so many.
+const PERIOD_MIN: u64 = 1000;
+/// Learnings of a period: where a load changes, keys go for the wrong reason until the next one.
+const PERIOD_LEARNINGS: u64 = 4;
+/// Time between two learnings, in times that one takes: they use 2 % of a core at most.
+const PAUSE_FACTOR: u64 = 50;
 /// Weight of the newest victim in the price of a place.
 const PRICE_STEP: f32 = 0.01;
 /// Weight of the newest measure in the time that C accesses take.
@@ -109,6 +112,8 @@ struct Learner {
     model: Model,
     /// The scale that the counts are in.
     scale: Scale,
+    /// Accesses in which the counts fade by a tenth.
+    period: u64,
     /// Accesses until the last learning, and where the clock was.
     accesses: u64,
     clock: u64,
@@ -183,7 +188,8 @@ impl Ahe {
     pub fn new() -> Self {
         let scale = Scale::of(FIRST_CAPACITY, None);
         let model = Model::new(scale.capacity);
-        let ahe = Self {
+        let worth = words_of(&model).map(AtomicU32::new).collect();
+        Self {
             clock: CachePadded::default(),
             scale: AtomicU64::new(scale.bits()),
             due_clock: AtomicU64::new(FIRST_LEARNING),
@@ -193,21 +199,20 @@ impl Ahe {
             alpha: AtomicU64::new(0.5f64.to_bits()),
             learnings: AtomicU64::new(0),
             price: CachePadded::default(),
-            worth: (0..CELLS).map(|_| AtomicU32::new(0)).collect(),
+            worth,
             ghosts: Ghosts::new(),
             newcomers: CachePadded::new(Newcomers::new()),
             learner: Mutex::new(Learner {
                 lanes: Vec::new(),
-                model: Model::new(scale.capacity),
+                model,
                 scale,
+                period: PERIOD_MIN,
                 accesses: 0,
                 clock: 0,
                 time_ms: None,
                 ended: (0, 0),
             }),
-        };
-        ahe.publish(&model);
-        ahe
+        }
     }
 
     /// A lane for the calling thread, until it lets go of it. May wait for a learner.
@@ -386,13 +391,14 @@ impl Ahe {
         // Relaxed: see the module.
         let clock = self.clock.load(Ordering::Relaxed);
         let price = f32::from_bits(self.price.load(Ordering::Relaxed));
-        learner.model.learn(scale.capacity, f64::from(price));
+        let ticks = clock - learner.clock;
+        let periods = ticks as f64 / (learner.period >> scale.tick_shift).max(1) as f64;
+        learner.model.learn(scale.capacity, f64::from(price), periods.min(1.0));
         self.publish(&learner.model);
         if let Some(alpha) = learner.model.alpha() {
             self.alpha.store(alpha.to_bits(), Ordering::Relaxed);
         }
 
-        let ticks = clock - learner.clock;
         if let Some(elapsed) = learner.time_ms.and_then(|before| now_ms.checked_sub(before)) {
             let pass = elapsed as f64 * f64::from(scale.capacity) / ticks.max(1) as f64;
             let known = f64::from_bits(self.pass_ms.load(Ordering::Relaxed));
@@ -403,16 +409,17 @@ impl Ahe {
         learner.clock = clock;
         learner.time_ms = Some(now_ms);
         let pass = u64::from(scale.capacity) << scale.tick_shift;
-        let period = (learner.accesses / 2).min(LEARNING_PERIOD_MAX);
-        let period = period.max(2 * pass).max(LEARNING_PERIOD_MIN);
-        self.due_clock.store(clock + (period >> scale.tick_shift), Ordering::Relaxed);
+        let period = (learner.accesses / 2).min(PERIOD_MAX).max(2 * pass).max(PERIOD_MIN);
+        learner.period = period;
+        let next = (period / PERIOD_LEARNINGS) >> scale.tick_shift;
+        self.due_clock.store(clock + next, Ordering::Relaxed);
         self.learnings.fetch_add(1, Ordering::Relaxed);
     }
 
     fn publish(&self, model: &Model) {
-        for (place, worth) in self.worth.iter().zip(model.worth()) {
+        for (place, word) in self.worth.iter().zip(words_of(model)) {
             // Relaxed: see the module.
-            place.store((*worth as f32).to_bits(), Ordering::Relaxed);
+            place.store(word, Ordering::Relaxed);
         }
     }
 
@@ -462,6 +469,11 @@ impl Ahe {
     }
 }
 
+/// The worth by class and bucket as others read it.
+fn words_of(model: &Model) -> impl Iterator<Item = u32> {
+    model.worth().iter().map(|worth| (*worth as f32).to_bits())
+}
+
 impl Learner {
     /// Adds to the counts what the lanes have counted since the last time, and lets go of the lanes
     /// whose threads have ended.
@@ -472,9 +484,8 @@ impl Learner {
             let has_ended = Arc::strong_count(&member.lane) == 1;
             for (cell, seen) in member.seen.iter_mut().enumerate() {
                 let counts = member.lane.counts(cell);
-                let [hits, lost] = std::array::from_fn(|side| {
-                    counts[side].wrapping_sub(seen[side])
-                });
+                let [hits, lost] =
+                    std::array::from_fn(|side| counts[side].wrapping_sub(seen[side]));
                 if hits | lost != 0 {
                     model.add(cell, hits, lost);
                     *seen = counts;

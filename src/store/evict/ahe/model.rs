@@ -22,11 +22,9 @@ const GUESS_KEYS: f64 = 8.0;
 const FUTURE_MAX: f64 = 50.0;
 /// The share of it that counts, since the key may be evicted before.
 const FUTURE_SHARE: f64 = 0.5;
-/// Rounds in which the future worth of the classes settles.
-const FUTURE_ROUNDS: usize = 4;
 /// A plan does not look at what so small a share of keys would live to see.
 const SHARE_MIN: f64 = 1e-9;
-/// What is left of all counts after each learning.
+/// What is left of all counts after one period.
 const MEMORY: f64 = 0.9;
 
 /// Prior: uses per octave of ages rise with the level, as if the key had so many uses to show.
@@ -69,7 +67,7 @@ impl Model {
             widths: std::array::from_fn(|bucket| f64::from(edge_of(bucket + 1) - edge_of(bucket))),
             turns: [0; INTERVALS + 1],
         };
-        model.learn(capacity, 0.0);
+        model.learn(capacity, 0.0, 0.0);
         model
     }
 
@@ -81,25 +79,27 @@ impl Model {
     }
 
     /// Finds the worth of all classes and ages, in a cache of `capacity` ticks whose places cost
-    /// `price` uses a tick; what was seen then counts a little less.
-    pub(super) fn learn(&mut self, capacity: u32, price: f64) {
+    /// `price` uses a tick. Then all that was seen fades by so many periods.
+    ///
+    /// What a class is worth beyond its next use follows from that of the classes after it; each
+    /// learning goes one step on from what the last one found.
+    pub(super) fn learn(&mut self, capacity: u32, price: f64, periods: f64) {
         if self.prior_capacity != capacity {
             self.prepare(capacity);
         }
         for level in 0..LEVELS {
             self.find_chances(level);
         }
-        for _ in 0..FUTURE_ROUNDS {
-            let before = self.future;
-            for class in 0..CLASSES {
-                self.future[class] = self.future_of(class, price, &before);
-            }
+        let before = self.future;
+        for class in 0..CLASSES {
+            self.future[class] = self.future_of(class, price, &before);
         }
         for class in 0..CLASSES {
             self.find_worth(class);
         }
+        let memory = MEMORY.powf(periods);
         for count in self.hits.iter_mut().chain(&mut self.lost) {
-            *count *= MEMORY;
+            *count *= memory;
         }
     }
 
@@ -140,8 +140,8 @@ impl Model {
             let guess = (hits + GUESS_KEYS * prior) / (keys + GUESS_KEYS);
             for class in first..first + INTERVALS {
                 let place = cell(class, bucket);
-                self.chances[place] = (self.hits[place] + GUESS_KEYS * guess)
-                    / (self.at_risk[place] + GUESS_KEYS);
+                self.chances[place] =
+                    (self.hits[place] + GUESS_KEYS * guess) / (self.at_risk[place] + GUESS_KEYS);
             }
         }
     }
@@ -254,4 +254,86 @@ impl Model {
     /// Memory of a model in bytes.
     pub(super) const BYTES: u64 =
         (size_of::<Model>() + (5 * CELLS + LEVELS * BUCKETS) * size_of::<f64>()) as u64;
+}
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+
+    /// Counts that jump about.
+    fn filled(capacity: u32) -> Model {
+        let mut model = Model::new(capacity);
+        let mut state = 7u64;
+        for place in 0..CELLS {
+            state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+            let (hits, lost) = (state >> 33 & 0xff, state >> 50 & 0x3f);
+            if state >> 60 < 9 {
+                model.add(place, hits as u32, lost as u32);
+            }
+        }
+        model
+    }
+
+    #[test]
+    fn a_key_is_worth_what_the_best_plan_brings() {
+        let mut model = filled(1100);
+        for _ in 0..3 {
+            model.learn(1100, 1e-4, 0.5);
+        }
+        for class in 0..CLASSES {
+            let gains = model.gains(class, &model.future);
+            for bucket in 0..BUCKETS {
+                let (mut share, mut uses, mut ticks, mut best) = (1.0, 0.0, 0.0, 0.0f64);
+                for end in bucket..BUCKETS {
+                    let chance = model.chances[cell(class, end)];
+                    uses += share * chance * gains[end];
+                    ticks += share * model.widths[end] * (1.0 - chance / 2.0);
+                    share *= 1.0 - chance;
+                    best = best.max(uses / ticks);
+                }
+                let found = model.worth[cell(class, bucket)];
+                assert!((found / best - 1.0).abs() < 1e-9, "{class} {bucket}: {found} {best}");
+            }
+        }
+    }
+
+    #[test]
+    fn chances_are_the_share_of_those_at_risk_once_there_are_many() {
+        let mut model = Model::new(1024);
+        model.add(cell(5, 20), 60_000, 0);
+        model.add(cell(5, 40), 0, 40_000);
+        model.learn(1024, 0.0, 0.0);
+        assert!((model.chances[cell(5, 20)] - 0.6).abs() < 1e-3);
+        assert!(model.chances[cell(5, 19)] < 1e-3 && model.chances[cell(5, 40)] < 1e-3);
+        assert_eq!(model.at_risk[cell(5, 40)], 20_000.0);
+        // Another class of that level is guessed like it; another level is not.
+        assert!((model.chances[cell(6, 20)] - 0.6).abs() < 1e-3);
+        assert!(model.chances[cell(9, 20)] < 0.1);
+    }
+
+    #[test]
+    fn what_was_seen_fades_and_is_counted_on_when_ticks_double() {
+        let mut model = Model::new(1024);
+        model.add(cell(3, 30), 1000, 500);
+        model.learn(1024, 0.0, 1.0);
+        assert!((model.hits[cell(3, 30)] - 900.0).abs() < 1e-9);
+        model.rescale(2);
+        assert!((model.hits[cell(3, 22)] - 900.0).abs() < 1e-9);
+        assert!((model.lost[cell(3, 22)] - 450.0).abs() < 1e-9);
+        model.rescale(-1);
+        assert!((model.hits[cell(3, 26)] - 900.0).abs() < 1e-9);
+        model.rescale(30);
+        assert!((model.hits[cell(3, 0)] - 900.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn alpha_tells_ages_from_classes() {
+        let mut model = Model::new(1024);
+        assert_eq!(model.alpha(), None);
+        // Of one class all are used at once or not at all.
+        model.add(cell(0, 1), 5000, 0);
+        model.add(cell(0, 60), 0, 5000);
+        model.learn(1024, 0.0, 0.0);
+        assert!(model.alpha().is_some_and(|alpha| alpha > 0.99));
+    }
 }
