@@ -35,7 +35,8 @@ pub use scan::{CURSOR_BITS, ScanPosition};
 pub use snapshot::{Snapshot, SnapshotBusy, SnapshotKey};
 pub use transaction::Watched;
 
-use crate::record::{Birth, RecordRef, allocated_bytes};
+use crate::memory;
+use crate::record::{Birth, RecordRef};
 use crate::ring::{Consumer, Ring};
 use crate::sync::epoch::{Collector, Guard, Participant, limbo_bytes};
 use crate::sync::plain::{AtomicU64, Ordering};
@@ -207,7 +208,7 @@ impl Keyspace {
     /// Memory of the keyspace.
     pub fn report(&self, session: &Session<'_>) -> MemoryReport {
         let mut report = MemoryReport {
-            used_bytes: allocated_bytes(),
+            used_bytes: memory::keyspace_bytes(),
             limbo_bytes: limbo_bytes(),
             ..MemoryReport::default()
         };
