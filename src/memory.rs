@@ -8,8 +8,8 @@
 //!   start and its end ([`crate::sync::stripe`]).
 //!
 //! What eviction may hold against a memory cap is not all of it:
-//! * the log's buffers are not ([`counted_bytes`]), as in Redis: evictions are logged too, so they
-//!   would bring about the next ones;
+//! * the log's buffers and the ring before them are not ([`counted_bytes`]), as in Redis: evictions
+//!   are logged too, so they would bring about the next ones;
 //! * memory that holds no data any more and waits to be freed is not: what readers may still see
 //!   ([`crate::sync::epoch::limbo_bytes`]) and tables that were flushed ([`reaping_bytes`]).
 
@@ -85,10 +85,15 @@ pub fn used_bytes() -> u64 {
     TOTAL.sum().max(0).cast_unsigned()
 }
 
-/// Bytes of all kinds that a memory cap is about: all but the log's, which are not in Redis either.
-/// Memory in limbo or being reaped is still among them.
+/// Bytes of all kinds that a memory cap is about: all but what is on its way to the log. Memory in
+/// limbo or being reaped is still among them.
 pub fn counted_bytes() -> u64 {
-    used_bytes().saturating_sub(bytes(Kind::Log))
+    used_bytes().saturating_sub(uncounted_bytes())
+}
+
+/// Bytes that a memory cap is not about.
+pub fn uncounted_bytes() -> u64 {
+    bytes(Kind::Log) + bytes(Kind::Ring)
 }
 
 /// Bytes of the keyspace: its records, arrays and buffers.
@@ -248,8 +253,8 @@ mod tests {
         use std::alloc::Layout;
         let jemalloc = tikv_jemallocator::Jemalloc;
         for align in [16, 64] {
-            for size in (16..40_000).chain([65_537, 1 << 20, (1 << 20) + 1]) {
-                let size = size.next_multiple_of(if align == 64 { align } else { 1 });
+            for size in (16_usize..40_000).chain([65_537, 1 << 20, (1 << 20) + 1]) {
+                let size = size.next_multiple_of(if align == 64 { 64_usize } else { 1 });
                 let layout = Layout::from_size_align(size, align).expect("a power of two");
                 let usable = crate::sync::allocator::usable_bytes(&jemalloc, layout);
                 assert_eq!(taken(size), usable, "{size} bytes, aligned to {align}");

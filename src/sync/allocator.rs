@@ -92,7 +92,7 @@ pub(crate) fn usable_bytes(
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(miri)))]
 mod tests {
     use super::*;
 

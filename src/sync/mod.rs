@@ -18,7 +18,7 @@ pub mod epoch;
 #[path = "epoch_model.rs"]
 pub mod epoch;
 
-#[cfg(not(any(loom, shuttle, miri)))]
+#[cfg(not(any(loom, shuttle)))]
 pub mod allocator;
 #[cfg(any(loom, shuttle))]
 pub mod graveyard;
