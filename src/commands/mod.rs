@@ -7,7 +7,7 @@
 //! elsewhere:
 //!
 //! * `row` says what a row holds, `table` lists all rows, `lookup` finds one by name;
-//! * `string`, `counter`, `bits`, `keys`, `connection`, `server`, `info`, `multi` hold rows and
+//! * `string`, `counter`, `bits`, `keys`, `connection`, `server`, `info`, `memory`, `multi` hold rows and
 //!   handlers by family;
 //!   `hello`, `help`, `config`, `command_info`, `docs`, `key_arguments` are the larger handlers;
 //! * `engine` runs batches, `dispatch` one command, `long` what is done in steps;
@@ -49,6 +49,7 @@ mod lcs;
 mod long;
 mod long_double;
 mod lookup;
+mod memory;
 mod moves;
 mod multi;
 mod object;

@@ -205,6 +205,13 @@ impl Keyspace {
         }
     }
 
+    /// Bytes of the arrays of a database's table.
+    #[cfg(not(any(loom, shuttle)))]
+    pub fn array_bytes(&self, index: usize, session: &Session<'_>) -> u64 {
+        let table = self.generations.current(index, &session.guard);
+        table.map_or(0, |table| table.array_bytes(&session.guard))
+    }
+
     /// Memory of the keyspace.
     pub fn report(&self, session: &Session<'_>) -> MemoryReport {
         let mut report = MemoryReport {

@@ -227,7 +227,11 @@ mod tests {
         set_limbo_target(8 << 20);
         retire(10_000);
         // Three flushes' worth and what the bags hold, well below the bound without a cap.
-        assert!(thread_limbo_bytes() <= (8 << 20) / 128 + 4 * 16 * 1024, "{}", thread_limbo_bytes());
+        assert!(
+            thread_limbo_bytes() <= (8 << 20) / 128 + 4 * 16 * 1024,
+            "{}",
+            thread_limbo_bytes()
+        );
         let bounds = |cap| {
             set_limbo_target(cap);
             let flush = BOUNDS.flush_bytes.load(Ordering::Relaxed);
