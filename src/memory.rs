@@ -243,12 +243,12 @@ impl Drop for Reaping {
     }
 }
 
-#[cfg(all(test, not(any(loom, shuttle))))]
+#[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    #[cfg(not(miri))]
+    #[cfg(not(any(loom, shuttle, miri)))]
     fn what_is_taken_is_what_jemalloc_says() {
         use std::alloc::Layout;
         let jemalloc = tikv_jemallocator::Jemalloc;
@@ -260,20 +260,6 @@ mod tests {
                 assert_eq!(taken(size), usable, "{size} bytes, aligned to {align}");
             }
         }
-    }
-
-    /// The eviction kind is used by nobody else in these tests, which run side by side.
-    #[test]
-    fn what_is_counted_is_given_back_by_its_owner() {
-        let (total, before) = (thread_bytes(), bytes(Kind::Eviction));
-        let mut counted = Counted::new(Kind::Eviction);
-        counted.set(1000);
-        counted.set(600);
-        assert_eq!(bytes(Kind::Eviction) - before, 600);
-        assert_eq!(thread_bytes() - total, 600);
-        drop(counted);
-        assert_eq!(bytes(Kind::Eviction), before);
-        assert_eq!(thread_bytes(), total);
     }
 
     #[test]

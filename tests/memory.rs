@@ -2,9 +2,9 @@
 //!
 //! A process of its own: the counts are the process's.
 
-use ferrum_kv::memory::{self, Kind};
+use ferrum_kv::memory::{self, Counted, Kind};
 use ferrum_kv::store::{Change, Keyspace, KeyspaceOptions, Local, NewValue, TableOptions};
-use ferrum_kv::sync::epoch::limbo_bytes;
+use ferrum_kv::sync::epoch::{limbo_bytes, set_limbo_target};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -136,4 +136,54 @@ fn a_flush_tells_about_how_much_it_gives_up() {
     assert_eq!(memory::reaped_keys() - keys, 20_000);
     let left = memory::used_bytes();
     assert!(left.abs_diff(used - told) < used / 50, "{left} of {used} bytes, {told} told");
+    drop(local);
+    drop(keyspace);
+    await_none("all", 0, None, memory::used_bytes);
+}
+
+#[test]
+fn what_is_counted_is_given_back_by_its_owner() {
+    let _alone = ALONE.lock();
+    let (total, own) = (memory::used_bytes(), memory::thread_bytes());
+    let kinds = [Kind::Eviction, Kind::Log, Kind::Records];
+    let mut counted = kinds.map(Counted::new);
+    for owner in &mut counted {
+        owner.set(1000);
+        owner.set(600);
+    }
+    assert_eq!(kinds.map(memory::bytes), [600; 3]);
+    assert_eq!(memory::thread_bytes() - own, 1800);
+    assert_eq!(memory::used_bytes() - total, 1800);
+    assert_eq!((memory::counted_bytes() - total, memory::keyspace_bytes() - total), (1200, 600));
+    drop(counted);
+    assert_eq!((memory::thread_bytes(), memory::used_bytes()), (own, total));
+}
+
+#[test]
+fn a_memory_cap_bounds_what_waits_to_be_freed() {
+    const VALUE: usize = 4 << 10;
+    let _alone = ALONE.lock();
+    let keyspace = Keyspace::new(KeyspaceOptions::default());
+    let local = keyspace.join();
+    let waiting = |cap_bytes| {
+        set_limbo_target(cap_bytes);
+        let mut most = 0;
+        for round in 0..10_000_u64 {
+            let session = local.pin();
+            let name = (round % 10).to_le_bytes();
+            let key = keyspace.key(&name);
+            keyspace.database(0).set(&session, key, NewValue::Copy(&[b'v'; VALUE]));
+            most = most.max(limbo_bytes());
+        }
+        most
+    };
+    let free = waiting(0);
+    let bound = waiting(8 << 20);
+    set_limbo_target(0);
+    // A part of 128, and what comes between two flushes; some epochs of the latter.
+    assert!(bound <= (8 << 20) / 128 + 4 * (16 << 10) + 2 * VALUE as u64, "{bound} bytes");
+    assert!(free > 2 * bound, "{free} bytes without a cap");
+    drop(local);
+    drop(keyspace);
+    await_none("all", 0, None, memory::used_bytes);
 }

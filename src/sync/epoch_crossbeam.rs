@@ -64,15 +64,20 @@ pub fn thread_limbo_bytes() -> i64 {
 
 /// Keeps limbo small beside a memory cap of so many bytes; 0 for no cap, as at the start.
 pub fn set_limbo_target(cap_bytes: u64) {
+    let (flush_bytes, limbo_bytes) = bounds_for(cap_bytes);
+    // Relaxed: each is a bound by itself, and a late look at it does no harm.
+    BOUNDS.flush_bytes.store(flush_bytes, Ordering::Relaxed);
+    BOUNDS.limbo_bytes.store(limbo_bytes as i64, Ordering::Relaxed);
+}
+
+/// Retired bytes that force a flush, and limbo above which participants collect, under a cap.
+fn bounds_for(cap_bytes: u64) -> (usize, usize) {
     let part = |parts: u64| match cap_bytes {
         0 => usize::MAX,
         cap => usize::try_from(cap / parts).unwrap_or(usize::MAX),
     };
     let flush_bytes = part(FLUSH_PARTS).clamp(FLUSH_BYTES_MIN, FLUSH_BYTES_MAX);
-    let limbo_bytes = part(LIMBO_PARTS).clamp(flush_bytes, LIMBO_LIMIT as usize);
-    // Relaxed: each is a bound by itself, and a late look at it does no harm.
-    BOUNDS.flush_bytes.store(flush_bytes, Ordering::Relaxed);
-    BOUNDS.limbo_bytes.store(limbo_bytes as i64, Ordering::Relaxed);
+    (flush_bytes, part(LIMBO_PARTS).clamp(flush_bytes, LIMBO_LIMIT as usize))
 }
 
 /// Owner of the epochs of one keyspace.
@@ -209,38 +214,13 @@ impl Guard<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::bounds_for;
 
-    /// The only test that looks at limbo: it is the process's.
     #[test]
-    fn a_memory_cap_bounds_what_waits_to_be_freed() {
-        const PIECE: usize = 4 << 10;
-        let participant = Collector::new().register();
-        let retire = |count: usize| {
-            for _ in 0..count {
-                participant.relieve();
-                let guard = participant.pin();
-                // SAFETY: nothing is freed.
-                unsafe { guard.defer(PIECE, || {}) };
-            }
-        };
-        set_limbo_target(8 << 20);
-        retire(10_000);
-        // Three flushes' worth and what the bags hold, well below the bound without a cap.
-        assert!(
-            thread_limbo_bytes() <= (8 << 20) / 128 + 4 * 16 * 1024,
-            "{}",
-            thread_limbo_bytes()
-        );
-        let bounds = |cap| {
-            set_limbo_target(cap);
-            let flush = BOUNDS.flush_bytes.load(Ordering::Relaxed);
-            (flush, BOUNDS.limbo_bytes.load(Ordering::Relaxed))
-        };
-        assert_eq!(bounds(1), (16 << 10, 16 << 10));
-        assert_eq!(bounds(100 << 20), (100 << 10, 800 << 10));
-        assert_eq!(bounds(u64::MAX), (1 << 20, 64 << 20));
-        assert_eq!(bounds(0), (1 << 20, 64 << 20));
-        participant.collect();
+    fn what_may_wait_is_a_part_of_the_memory_cap_within_bounds() {
+        assert_eq!(bounds_for(1), (16 << 10, 16 << 10));
+        assert_eq!(bounds_for(100 << 20), (100 << 10, 800 << 10));
+        assert_eq!(bounds_for(u64::MAX), (1 << 20, 64 << 20));
+        assert_eq!(bounds_for(0), (1 << 20, 64 << 20));
     }
 }
