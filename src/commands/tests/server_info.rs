@@ -66,7 +66,8 @@ fn info_memory_has_the_fields_of_redis_in_their_order() {
     assert_eq!(names[..expected.len()], expected[..]);
     assert!(names[expected.len()..].iter().all(|name| name.starts_with("mem_")), "{names:?}");
     let used: u64 = field(&info, "used_memory").parse().expect("a number");
-    assert!(used > 1024 * 8 * 64, "the table of a database takes as much: {used}");
+    // The pointers to the segments of one table and its two striped totals.
+    assert!(used > 3 * (8 << 10), "{used} bytes");
 }
 
 #[test]
