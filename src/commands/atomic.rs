@@ -241,7 +241,11 @@ mod tests {
             "command|list",
             "config|help",
             "object|help",
+            "memory|doctor",
             "memory|help",
+            "memory|malloc-stats",
+            "memory|purge",
+            "memory|stats",
         ];
         for row in rows() {
             let one = std::slice::from_ref(row);
