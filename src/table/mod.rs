@@ -104,6 +104,7 @@ pub struct Table {
     /// Where commits over several keys are told, if anywhere.
     journal: Option<Arc<dyn BlockJournal>>,
     /// What its own parts take, arrays apart.
+    #[cfg_attr(any(loom, shuttle), expect(dead_code, reason = "models ask for no figures"))]
     counted: Counted,
     /// What it was announced to hold when it went out of use.
     reaping: Reaping,
