@@ -80,13 +80,21 @@ pub struct WorkerStats {
     pub keyspace_misses: Counter,
     /// Keys removed because their deadline had passed.
     pub expired_keys: Counter,
+    /// Keys removed because the memory was used up.
+    pub evicted_keys: Counter,
+    /// Bytes that they took.
+    pub evicted_bytes: Counter,
+    /// Time spent on removing them, in nanoseconds.
+    pub eviction_nanoseconds: Counter,
 }
 
-/// The stripes of all workers, and the rate of commands.
+/// The stripes of all workers, the rate of commands, and how long there was too little memory.
 #[derive(Debug)]
 pub struct Registry {
     workers: Vec<Arc<WorkerStats>>,
     rate: Mutex<RateSampler>,
+    /// How long the data has taken more than `maxmemory`.
+    pub excess: Excess,
 }
 
 impl Registry {
@@ -96,6 +104,7 @@ impl Registry {
         Registry {
             workers: (0..workers).map(|_| Arc::default()).collect(),
             rate: Mutex::new(RateSampler::new(Instant::now())),
+            excess: Excess::new(Instant::now()),
         }
     }
 
@@ -132,6 +141,61 @@ impl Registry {
             // A panic while sampling leaves plain numbers behind: still readable.
             Err(poisoned) => poisoned.into_inner().mean(),
         }
+    }
+}
+
+/// How long something lasts that begins and ends again and again, as any thread notices it.
+#[derive(Debug)]
+pub struct Excess {
+    origin: Instant,
+    /// Nanoseconds from the origin to when it began this time; 0 while it does not last.
+    since: AtomicU64,
+    /// Nanoseconds of all times that are over.
+    over: AtomicU64,
+}
+
+impl Excess {
+    fn new(origin: Instant) -> Excess {
+        Excess { origin, since: AtomicU64::new(0), over: AtomicU64::new(0) }
+    }
+
+    /// Notes whether it lasts now. One load of a word that seldom changes, unless it begins or ends.
+    pub fn note(&self, lasts: bool) {
+        // Relaxed, here and below: a statistic. Each beginning is ended by one thread, whose
+        // exchange succeeds.
+        let since = self.since.load(Ordering::Relaxed);
+        if lasts == (since != 0) {
+            return;
+        }
+        let now = self.nanoseconds();
+        let next = if lasts { now } else { 0 };
+        let swapped =
+            self.since.compare_exchange(since, next, Ordering::Relaxed, Ordering::Relaxed);
+        if swapped.is_ok() && !lasts {
+            self.over.fetch_add(now.saturating_sub(since), Ordering::Relaxed);
+        }
+    }
+
+    /// How long it lasts this time already, in milliseconds; 0 if it does not.
+    pub fn current_ms(&self) -> u64 {
+        self.current_nanoseconds() / 1_000_000
+    }
+
+    /// How long it has lasted at all times together, in milliseconds.
+    pub fn total_ms(&self) -> u64 {
+        (self.over.load(Ordering::Relaxed) + self.current_nanoseconds()) / 1_000_000
+    }
+
+    fn current_nanoseconds(&self) -> u64 {
+        match self.since.load(Ordering::Relaxed) {
+            0 => 0,
+            since => self.nanoseconds().saturating_sub(since),
+        }
+    }
+
+    /// Nanoseconds since the origin, at least 1; 64 bits hold five centuries of them.
+    fn nanoseconds(&self) -> u64 {
+        (self.origin.elapsed().as_nanos() as u64).max(1)
     }
 }
 
@@ -197,6 +261,27 @@ mod tests {
         }
         assert_eq!(registry.total(|worker| &worker.keyspace_hits), 33);
         assert_eq!(registry.total(|worker| &worker.keyspace_misses), 0);
+    }
+
+    #[test]
+    fn excess_is_timed_from_its_beginning_to_its_end() {
+        let pause = || std::thread::sleep(Duration::from_millis(3));
+        let excess = Excess::new(Instant::now());
+        excess.note(false);
+        pause();
+        assert_eq!((excess.current_ms(), excess.total_ms()), (0, 0));
+        excess.note(true);
+        pause();
+        excess.note(true);
+        assert!(excess.current_ms() >= 3 && excess.total_ms() >= 3);
+        excess.note(false);
+        let total = excess.total_ms();
+        assert_eq!((excess.current_ms(), total >= 3), (0, true));
+        pause();
+        assert_eq!(excess.total_ms(), total);
+        excess.note(true);
+        pause();
+        assert!(excess.total_ms() >= total + 3);
     }
 
     #[test]

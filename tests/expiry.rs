@@ -229,11 +229,12 @@ fn whatever_reads_or_writes_a_key_uses_it() {
         set(&keyspace, &local.pin(), b"k", None);
         keyspace.clock().advance(7_000);
         let session = local.pin();
-        let used = || {
-            keyspace.database(0).peek(&session, keyspace.key(b"k"), |entry| entry.used_seconds())
+        let idle = || {
+            let now = session.seconds();
+            keyspace.database(0).peek(&session, keyspace.key(b"k"), |entry| entry.idle_seconds(now))
         };
-        assert_eq!(used(), Some(START / 1000), "a look is no use");
+        assert_eq!(idle(), Some(7), "a look is no use");
         operation(&keyspace, &session);
-        assert_eq!(used(), Some(START / 1000 + 7));
+        assert_eq!(idle(), Some(0));
     }
 }

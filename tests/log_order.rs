@@ -101,7 +101,12 @@ impl Replay {
 fn keyspace() -> Keyspace {
     let table = TableOptions { segment_bits: 1, first_slots: 16 };
     let clock = ClockSource::Manual(NOW);
-    Keyspace::new(KeyspaceOptions { databases: DATABASES, table, clock, ..KeyspaceOptions::default() })
+    Keyspace::new(KeyspaceOptions {
+        databases: DATABASES,
+        table,
+        clock,
+        ..KeyspaceOptions::default()
+    })
 }
 
 /// The live tables at each mark, by ticket.

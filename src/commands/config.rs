@@ -142,9 +142,8 @@ fn parse_eviction(
 }
 
 fn parse_policy(value: &[u8]) -> Result<Change, Cow<'static, str>> {
-    let policy = Policy::from_name(value).ok_or_else(|| {
-        format!("argument(s) must be one of the following: {}", Policy::names())
-    })?;
+    let policy = Policy::from_name(value)
+        .ok_or_else(|| format!("argument(s) must be one of the following: {}", Policy::names()))?;
     Ok(Box::new(move |context| eviction(context.state).set_policy(policy)))
 }
 

@@ -98,6 +98,7 @@ mod tests {
             out,
             spare_queue: &mut None,
             alone: false,
+            is_out_of_memory: false,
             stage: Stage::Open,
             counts: Counts::default(),
         };

@@ -62,7 +62,8 @@ impl Policy {
 
     /// The one of this name, in any mixture of cases.
     pub fn from_name(name: &[u8]) -> Option<Policy> {
-        let row = Policy::NAMES.iter().find(|(known, _)| known.as_bytes().eq_ignore_ascii_case(name));
+        let row =
+            Policy::NAMES.iter().find(|(known, _)| known.as_bytes().eq_ignore_ascii_case(name));
         row.map(|(_, policy)| *policy)
     }
 

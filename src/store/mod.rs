@@ -28,7 +28,7 @@ pub use crate::table::TableOptions;
 pub use append::ValueTooLong;
 pub use clock::{Clock, ClockSource};
 pub use database::{CounterError, Database};
-pub use entry::{Change, Encoding, Entry};
+pub use entry::{Change, Encoding, Entry, NEW_FREQUENCY};
 pub use evict::{Eviction, EvictionOptions, Policy, Scope, Score, Settings, TENACITY_MAX};
 pub use exclusive::{Attendance, Exclusion, Member, NOBODY, Ownership};
 pub use expiry::{Sweep, Sweeper};
