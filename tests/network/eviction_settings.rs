@@ -149,8 +149,9 @@ fn flags_of_eviction_reach_their_settings() {
     let server = Server::with(&arguments);
     let mut client = server.connect();
     for (flag, _, value) in rows {
-        let strings = strings_in(&client.call(&["CONFIG", "GET", &flag[2..]]));
-        assert_eq!(strings, [flag[2..].as_bytes(), value.as_bytes()]);
+        let name = &flag[2..];
+        let strings = strings_in(&client.call(&["CONFIG", "GET", name]));
+        assert_eq!(strings, [name.as_bytes(), value.as_bytes()]);
     }
     for wrong in [["--maxmemory", "10%"], ["--maxmemory-policy", "lru"], ["--lfu-log-factor", "-1"]]
     {
@@ -313,6 +314,26 @@ fn commands_are_refused_without_memory_as_in_redis() {
         }
         both.line("MULTI");
         both.line("QUIT");
+    });
+}
+
+/// Which commands may take memory is one of their flags.
+#[test]
+fn commands_have_the_flags_of_redis() {
+    with_both(|both, _, _| {
+        let names = strings_in(&both.ours.call(&["COMMAND", "LIST"]));
+        assert!(names.len() > 80);
+        // CLIENT SETINFO is of Redis 7.2.
+        for name in names.iter().filter(|name| !name.contains(&b'|') && *name != b"client") {
+            let words: [&[u8]; 3] = [b"COMMAND", b"INFO", name];
+            let flags = |reply: Vec<u8>| -> Vec<String> {
+                let text = show(&reply);
+                let flags = text.split("\\r\\n").filter(|line| line.starts_with('+'));
+                flags.take_while(|line| !line.starts_with("+@")).map(str::to_owned).collect()
+            };
+            let expected = flags(both.redis.call(&words));
+            assert_eq!(flags(both.ours.call(&words)), expected, "{}", show(name));
+        }
     });
 }
 
