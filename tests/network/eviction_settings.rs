@@ -217,7 +217,7 @@ fn keys_are_counted_as_in_redis() {
         both.line("SET k text");
         let payload = strings_in(&both.redis.call(&["DUMP", "k"])).remove(0);
         // So that each use counts, and none is forgotten.
-        both.line("CONFIG SET maxmemory-policy allkeys-lfu lfu-log-factor 0 lfu-decay-time 0");
+        both.line("CONFIG SET maxmemory 1gb maxmemory-policy allkeys-lfu lfu-log-factor 0 lfu-decay-time 0");
         both.line("FLUSHALL");
         for line in [
             "SET a 1",
