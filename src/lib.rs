@@ -28,6 +28,7 @@ pub mod commands;
 pub mod config;
 #[cfg(not(any(loom, shuttle)))]
 pub mod error;
+pub mod memory;
 pub mod record;
 #[cfg(not(any(loom, shuttle)))]
 pub mod resp;

@@ -11,10 +11,12 @@
 
 use super::context::Context;
 use super::engine::{Position, Window};
+use super::multi;
 use super::persistence::Stage;
 use super::queue::Queue;
-use super::row::{Flags, Row};
+use super::row::{Flags, Handler, Row};
 use super::state::ServerState;
+use crate::store::Room;
 use crate::sync::Arc;
 
 /// Whether commands may run now.
@@ -50,6 +52,18 @@ pub(super) fn admit_window(context: &Context<'_>, window: &mut Window) -> Admiss
         return Admission::Run;
     }
     if has_room(context.state) { Admission::Run } else { Admission::Wait }
+}
+
+/// Whether there is memory for a command of this row, made by eviction where it must be; true for
+/// one that needs none. EXEC is told of it, and decides by what is queued.
+pub(super) fn has_memory(context: &mut Context<'_>, row: &Row) -> bool {
+    let is_exec = matches!(row.handler, Handler::Exec);
+    if !is_exec && !multi::needs_memory(context, row) {
+        return true;
+    }
+    let room = context.evictor.make_room(&context.state.keyspace, &mut context.session);
+    context.is_out_of_memory = room == Room::None;
+    is_exec || !context.is_out_of_memory
 }
 
 /// Whether EXEC may run all that is queued now; the log's refusal if it may not. Nothing is queued

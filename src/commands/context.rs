@@ -9,7 +9,7 @@ use super::refusal::Refusal;
 use super::state::ServerState;
 use crate::record::parse_canonical;
 use crate::resp::{Args, LARGE_ARG, ReplyBuffer};
-use crate::store::{Attendance, Database, MAX_LENGTH, NewValue, Session, Value};
+use crate::store::{Attendance, Database, Evictor, MAX_LENGTH, NewValue, Session, Value};
 
 /// The surroundings of a command while its batch runs: made once per batch.
 pub(super) struct Context<'e> {
@@ -33,6 +33,10 @@ pub(super) struct Context<'e> {
     pub(super) alone: bool,
     /// Whether the data takes more than `maxmemory`, although what could be evicted was.
     pub(super) is_out_of_memory: bool,
+    /// Whether there is a bound to the memory.
+    pub(super) is_bounded: bool,
+    /// Makes room where there is one.
+    pub(super) evictor: &'e mut Evictor,
     /// What the batch has counted so far.
     pub(super) counts: Counts,
 }

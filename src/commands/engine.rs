@@ -35,7 +35,7 @@ use super::state::ServerState;
 use super::{exec, long, multi};
 use crate::resp::{Args, Batch, ReplyBuffer};
 use crate::stats::WorkerStats;
-use crate::store::{Local, Sweeper};
+use crate::store::{Evicted, Evictor, Local, NOBODY, Room, Sweeper};
 use crate::sync::Arc;
 
 /// Bytes of replies after which a batch stops to have them written. Small enough that a slow reader
@@ -53,6 +53,9 @@ const WINDOW_COMMANDS: usize = 64;
 /// Keys, or commands where those are more, after which a batch has had its turn. At 0.15 to 0.5 µs
 /// each, at most a millisecond.
 const TURN_KEYS: usize = 2048;
+
+/// The longest that a slice of eviction keeps requests waiting, but for its last step.
+const EVICTION_SLICE: Duration = Duration::from_micros(100);
 
 /// The least time between two rounds of maintenance by one worker.
 const MAINTENANCE_INTERVAL: Duration = Duration::from_millis(10);
@@ -109,6 +112,7 @@ pub struct Engine {
     /// A queue without commands for the next MULTI.
     spare_queue: Option<Box<Queue>>,
     sweeper: Sweeper,
+    evictor: Evictor,
     /// Whether it replays the log, for which there is nothing to ask.
     replays: bool,
     maintained: Instant,
@@ -138,6 +142,7 @@ impl Engine {
             window: Window::default(),
             spare_queue: None,
             sweeper: Sweeper::default(),
+            evictor: Evictor::default(),
             replays: false,
             maintained: Instant::now(),
             commands_at_idle: 0,
@@ -154,6 +159,7 @@ impl Engine {
             window: Window::default(),
             spare_queue: None,
             sweeper: Sweeper::default(),
+            evictor: Evictor::default(),
             replays: true,
             maintained: Instant::now(),
             commands_at_idle: 0,
@@ -197,6 +203,9 @@ impl Engine {
             spare_queue: &mut self.spare_queue,
             stage,
             alone: self.replays,
+            evictor: &mut self.evictor,
+            // Nothing is evicted or refused while the log is replayed.
+            is_bounded: !self.replays && self.state.keyspace.eviction().settings().is_bounded(),
             is_out_of_memory: false,
             counts: Counts::default(),
         };
@@ -205,6 +214,9 @@ impl Engine {
             context.client.give_back_exclusion();
         }
         let counts = context.counts;
+        if context.is_bounded {
+            count_evicted(&self.stats, context.evictor.take_evicted());
+        }
         self.stats.commands_processed.add(counts.commands);
         self.stats.error_replies.add(counts.errors);
         self.stats.keyspace_hits.add(counts.hits);
@@ -238,6 +250,26 @@ impl Engine {
         self.stats.expired_keys.add(self.local.take_expired());
         self.wake_log();
         sweep.next
+    }
+
+    /// One slice of eviction, well under a millisecond, if less than a little memory is free. True
+    /// if more is to be evicted.
+    pub fn evict(&mut self) -> bool {
+        if !self.state.keyspace.eviction().settings().is_bounded()
+            || !admission::may_sweep(&self.state)
+        {
+            return false;
+        }
+        let Some(_attendance) = self.local.enter_batch(NOBODY) else {
+            return false;
+        };
+        let mut session = self.local.pin();
+        let room = self.evictor.make_headroom(&self.state.keyspace, &mut session, EVICTION_SLICE);
+        drop(session);
+        count_evicted(&self.stats, self.evictor.take_evicted());
+        self.stats.expired_keys.add(self.local.take_expired());
+        self.wake_log();
+        room == Room::Short
     }
 
     /// Whether what a batch of a client waits for may have come.
@@ -290,6 +322,12 @@ impl fmt::Debug for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Engine").finish_non_exhaustive()
     }
+}
+
+fn count_evicted(stats: &WorkerStats, evicted: Evicted) {
+    stats.evicted_keys.add(evicted.keys);
+    stats.evicted_bytes.add(evicted.bytes);
+    stats.eviction_nanoseconds.add(evicted.time.as_nanos() as u64);
 }
 
 /// Runs a batch from `at` on.
@@ -385,6 +423,10 @@ fn run_one(context: &mut Context<'_>, planned: Planned, args: &Args<'_>, window:
         return Ran::Done;
     };
     let hashes = &window.hashes[planned.range()];
+    if context.is_bounded && !admission::has_memory(context, row) {
+        multi::refuse_memory(context);
+        return Ran::Done;
+    }
     match row.handler {
         Handler::Exec => return exec::exec(context),
         Handler::Immediate(_) => {}
@@ -427,6 +469,10 @@ fn run_work(
                 return Progress::Flush(next);
             }
         }
+    }
+    if context.is_bounded && !at.is_begun && !admission::has_memory(context, row) {
+        multi::refuse_memory(context);
+        return Progress::Flush(next);
     }
     if context.client.queue.is_some() {
         multi::enqueue(context, row, args, &[]);

@@ -74,7 +74,7 @@ mod tests {
     use crate::commands::state::ServerState;
     use crate::config::Config;
     use crate::resp::{Batch, Decoder, Limits, ReplyBuffer};
-    use crate::store::Local;
+    use crate::store::{Evictor, Local};
     use crate::sync::plain::{AtomicBool, Ordering};
 
     fn server() -> Arc<ServerState> {
@@ -98,8 +98,10 @@ mod tests {
             out,
             spare_queue: &mut None,
             alone: false,
-            is_out_of_memory: false,
             stage: Stage::Open,
+            evictor: &mut Evictor::default(),
+            is_bounded: false,
+            is_out_of_memory: false,
             counts: Counts::default(),
         };
         context.have_all_out()

@@ -124,7 +124,6 @@ pub(super) fn forget(context: &mut Context<'_>) {
 const WITHOUT_MEMORY: [&str; 4] = ["exec", "discard", "quit", "reset"];
 
 /// Whether a command is to be refused while the memory is used up.
-#[cfg_attr(not(test), allow(dead_code))]
 pub(super) fn needs_memory(context: &Context<'_>, row: &Row) -> bool {
     let is_queued = context.client.queue.is_some() && !WITHOUT_MEMORY.contains(&row.name);
     is_queued || row.flags.contains(Flags::DENYOOM)
@@ -132,7 +131,6 @@ pub(super) fn needs_memory(context: &Context<'_>, row: &Row) -> bool {
 
 /// Refuses a command because the memory is used up. EXEC will then run nothing.
 #[cold]
-#[cfg_attr(not(test), allow(dead_code))]
 pub(super) fn refuse_memory(context: &mut Context<'_>) {
     if let Some(queue) = &mut context.client.queue {
         queue.break_off();

@@ -149,10 +149,10 @@ fn counts_frequency(context: &Context<'_>) -> bool {
 }
 
 fn freq<'a>(context: &mut Context<'_>, args: &Args<'a>) -> Outcome<'a> {
-    let session = &context.session;
-    let key = context.state.keyspace.key(args.get(2));
-    match context.database.peek(session, key, |entry| entry.frequency(session)) {
-        None => context.out.null(),
+    let now = context.session.seconds();
+    let decay_minutes = context.state.keyspace.eviction().settings().lfu_decay_minutes();
+    match look(context, args, |entry| entry.frequency(now, decay_minutes)) {
+        None => {}
         Some(frequency) if counts_frequency(context) => context.out.integer(frequency.into()),
         Some(_) => {
             return Err(Refusal::Text(

@@ -5,8 +5,9 @@ use super::payload::{self, PayloadError};
 use super::refusal::Refusal;
 use super::row::{Argument, ArgumentKind, Categories, Flags, Handler, Keys, Outcome, Row};
 use super::string::KEY;
+use crate::record::Usage;
 use crate::resp::{Args, LARGE_ARG};
-use crate::store::{Change, Key, MAX_LENGTH, NEW_FREQUENCY, NewValue, Value};
+use crate::store::{Change, Key, MAX_LENGTH, NewValue, Value};
 use bytes::Bytes;
 
 const SERIALIZES: Row = Row {
@@ -170,7 +171,7 @@ fn restore<'a>(context: &mut Context<'_>, args: &Args<'a>, key: Key<'a>) -> Outc
 /// has replaced.
 fn note_use(context: &Context<'_>, key: Key<'_>, options: Options) {
     if context.state.keyspace.eviction().settings().counts_frequency() {
-        let frequency = options.frequency.unwrap_or(NEW_FREQUENCY);
+        let frequency = options.frequency.unwrap_or(Usage::born(0).counter());
         context.database.set_frequency(&context.session, key, frequency);
     } else if let Some(seconds) = options.idle {
         context.database.set_idle(&context.session, key, seconds);

@@ -1,6 +1,6 @@
 //! The header of a record, and how its parts are found.
 
-use super::{Birth, CounterWord, Intent, Large, LargeValue, Value, pool};
+use super::{Birth, CounterWord, Intent, Large, LargeValue, Usage, Value, pool};
 use crate::sync::plain;
 use std::alloc::Layout;
 use std::marker::PhantomData;
@@ -54,8 +54,8 @@ pub struct Header {
     pub(super) hash: u64,
     /// Atomic because an intent's successors are given theirs by whoever comes first.
     pub(super) version: plain::AtomicU64,
-    /// When the key was last used (coarse seconds, see `store::clock`): the one word besides a
-    /// counter that may change after publication.
+    /// How the key has been used ([`Usage`]): the one word besides a counter that may change after
+    /// publication.
     pub(super) access: plain::AtomicU64,
     pub(super) key_word: u32,
     /// Length of the value, and its flags.
@@ -82,7 +82,7 @@ impl Header {
         Self {
             hash: birth.key.hash,
             version: plain::AtomicU64::new(birth.version),
-            access: plain::AtomicU64::new(birth.used_seconds),
+            access: plain::AtomicU64::new(birth.usage.bits()),
             key_word: key as u32 | kind.code() << LENGTH_BITS,
             value_word: value as u32 | flags,
             #[cfg(any(loom, shuttle))]
@@ -256,21 +256,18 @@ impl<'g> RecordRef<'g> {
         self.header().version.store(version, plain::Ordering::Relaxed);
     }
 
-    /// When the key was last used, in the coarse seconds that [`touch`](Self::touch) was given.
+    /// How the key has been used.
     #[inline]
-    pub fn used_seconds(self) -> u64 {
-        // Relaxed here and in `touch`: a statistic; the word is written only when it changes, so a
-        // hot key's line stays shared by all readers.
-        self.header().access.load(plain::Ordering::Relaxed)
+    pub fn usage(self) -> Usage {
+        // Relaxed here and in `set_usage`: a statistic.
+        Usage::from_bits(self.header().access.load(plain::Ordering::Relaxed))
     }
 
-    /// Notes that the key is used now.
+    /// Notes how the key has been used. Only to be called with another usage than there was, so
+    /// that the line of a hot key stays shared by all readers.
     #[inline]
-    pub fn touch(self, seconds: u64) {
-        let access = &self.header().access;
-        if access.load(plain::Ordering::Relaxed) != seconds {
-            access.store(seconds, plain::Ordering::Relaxed);
-        }
+    pub fn set_usage(self, usage: Usage) {
+        self.header().access.store(usage.bits(), plain::Ordering::Relaxed);
     }
 
     /// What the record holds.
@@ -350,6 +347,12 @@ impl<'g> RecordRef<'g> {
         // SAFETY: an Integer record's payload is a CounterWord, shared from publication on and
         // changed only through its atomics.
         Some(unsafe { self.payload::<CounterWord>() })
+    }
+
+    /// Whether the record is a present key's.
+    #[inline]
+    pub fn has_value(self) -> bool {
+        !matches!(self.kind(), Kind::Absent | Kind::Intent)
     }
 
     /// Whether the record is an intent.

@@ -29,6 +29,7 @@ mod kept;
 mod layout;
 mod owned;
 mod pool;
+mod usage;
 mod value;
 
 pub use append::{AppendBuffer, AppendHandle, Claim, ClaimError};
@@ -37,7 +38,8 @@ pub use intent::Intent;
 pub use kept::{KeptRecord, KeptRecords, TakenRecords, Unlinked};
 pub use layout::{Header, Kind, MAX_LENGTH, RecordRef};
 pub use owned::OwnedRecord;
-pub use pool::{allocated_bytes, count_bytes};
+pub use pool::{allocated_bytes, count_bytes, thread_allocated};
+pub use usage::Usage;
 pub use value::{Large, LargeValue, NewValue, Stored, Value};
 
 use crate::sync::epoch::Guard;
@@ -52,8 +54,8 @@ pub struct Birth<'k> {
     pub version: u64,
     /// When the key expires, in milliseconds of Unix time.
     pub deadline: Option<u64>,
-    /// The access word: coarse seconds.
-    pub used_seconds: u64,
+    /// How the key has been used.
+    pub usage: Usage,
 }
 
 /// A key with its hash, computed once for a request.
@@ -68,7 +70,7 @@ pub struct Key<'k> {
 impl<'k> Birth<'k> {
     /// A key without a deadline, never used.
     pub fn of(key: Key<'k>, version: u64) -> Self {
-        Self { key, version, deadline: None, used_seconds: 0 }
+        Self { key, version, deadline: None, usage: Usage::default() }
     }
 
     /// What a record was born with.
@@ -77,7 +79,7 @@ impl<'k> Birth<'k> {
             key: Key { bytes: record.key(), hash: record.hash() },
             version: record.version(),
             deadline: record.deadline(),
-            used_seconds: record.used_seconds(),
+            usage: record.usage(),
         }
     }
 }

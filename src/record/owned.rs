@@ -138,6 +138,11 @@ impl OwnedRecord {
         Self::allocate(&birth, Kind::Absent, 0, false)
     }
 
+    /// Bytes of a named absence of `key`.
+    pub fn absent_size(key: Key<'_>) -> usize {
+        DEADLINE + key.bytes.len()
+    }
+
     /// What stands for a key while a commit is under way.
     pub fn intent(key: Key<'_>, intent: Intent) -> Self {
         let record = Self::allocate(&Birth::of(key, 0), Kind::Intent, 0, true);

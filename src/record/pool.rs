@@ -37,6 +37,11 @@ pub fn allocated_bytes() -> u64 {
     ALLOCATED.sum().max(0) as u64
 }
 
+/// own
+pub fn thread_allocated() -> i64 {
+    ALLOCATED.own()
+}
+
 /// Counts bytes that belong to the keyspace but not to a record: arrays, value buffers.
 pub fn count_bytes(delta: i64) {
     ALLOCATED.add(delta);

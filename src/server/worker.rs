@@ -129,7 +129,11 @@ impl Worker {
                     self.tick();
                     sweep = sweep.or(Some(Duration::ZERO));
                 }
-                () = sweep_due, if sweep.is_some() => sweep = self.sweep(),
+                () = sweep_due, if sweep.is_some() => {
+                    // What is left to evict is more urgent than the next tick.
+                    let evicts = self.evict().then_some(Duration::ZERO);
+                    sweep = evicts.or(self.sweep());
+                }
             }
         }
     }
@@ -171,6 +175,15 @@ impl Worker {
         catch_unwind(AssertUnwindSafe(|| self.engine().sweep())).unwrap_or_else(|_| {
             error!("the active expiry of a worker failed by a panic");
             None
+        })
+    }
+
+    /// A slice of eviction; true if more is to go.
+    fn evict(&self) -> bool {
+        // As in `tick`.
+        catch_unwind(AssertUnwindSafe(|| self.engine().evict())).unwrap_or_else(|_| {
+            error!("the eviction of a worker failed by a panic");
+            false
         })
     }
 

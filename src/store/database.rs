@@ -127,7 +127,7 @@ impl<'s> Database<'s> {
         read: impl FnOnce(Value<'_>) -> T,
     ) -> Option<T> {
         let record = self.find(session, key)?;
-        record.touch(session.seconds());
+        session.note_use(record);
         record.value().map(read)
     }
 
@@ -155,19 +155,22 @@ impl<'s> Database<'s> {
 
     /// Marks a key as used now. True if it is present.
     pub fn touch(&self, session: &Session<'_>, key: Key<'_>) -> bool {
-        self.find(session, key).inspect(|record| record.touch(session.seconds())).is_some()
+        self.find(session, key).inspect(|record| session.note_use(*record)).is_some()
     }
 
-    /// Marks a key as last used so many seconds ago.
+    /// Marks a key as not used for so many seconds.
     pub fn set_idle(&self, session: &Session<'_>, key: Key<'_>, seconds: u64) {
+        let used = session.seconds().saturating_sub(seconds);
         if let Some(record) = self.find(session, key) {
-            record.touch(session.seconds().saturating_sub(seconds));
+            record.set_usage(record.usage().with_seconds(used));
         }
     }
 
-    /// Sets the counter of LFU, as of now.
-    pub fn set_frequency(&self, session: &Session<'_>, key: Key<'_>, _counter: u8) {
-        self.touch(session, key);
+    /// Marks a key as used so often, on the scale of LFU.
+    pub fn set_frequency(&self, session: &Session<'_>, key: Key<'_>, frequency: u8) {
+        if let Some(record) = self.find(session, key) {
+            record.set_usage(record.usage().with_counter(frequency));
+        }
     }
 
     /// Number of keys (see [`Table::len`] for what it promises under change). A key past its
@@ -262,31 +265,41 @@ impl<'s> Database<'s> {
             return self.update_in_transaction(session, key, |current| decide(current, None));
         }
         let mut over = false;
+        let mut inserts = false;
         let table = self.obtain(session);
         let scribe = session.scribe(table.number());
         let scribe = scribe.as_ref();
         let result = table.update_told(key, &session.guard, scribe, |current| {
             over = current.is_some_and(|record| record.has_deadline() && session.is_over(record));
-            match decide(current.filter(|_| !over), scribe) {
+            let present = current.filter(|_| !over);
+            inserts = false;
+            match decide(present, scribe) {
                 Decision::Keep(result) if over => Decision::Remove(session.version(), result),
-                // A replayed log still has the key: no part of its value may be built upon.
-                Decision::Put(record, _, result)
-                    if over && !planted::is(Planted::ExpiredBuiltUpon) =>
-                {
-                    Decision::Put(record, Tag::Whole, result)
-                }
-                decision => {
-                    // What is replaced takes its time along; what stays is used now.
-                    if let Decision::Keep(_) = &decision {
-                        session.expose_record(current);
-                        if let Some(record) = current {
-                            record.touch(session.seconds());
-                        }
+                Decision::Keep(result) => {
+                    session.expose_record(current);
+                    if let Some(record) = current {
+                        session.note_use(record);
                     }
-                    decision
+                    Decision::Keep(result)
                 }
+                Decision::Put(record, tag, result) => {
+                    inserts = present.is_none();
+                    record.as_ref().set_usage(match present {
+                        // What replaces another goes on with its history.
+                        Some(present) => session.used(present.usage()),
+                        None => session.inserted_usage(self.index, key.hash),
+                    });
+                    // A replayed log still has a key past its deadline: no part of its value may
+                    // be built upon.
+                    let is_whole = over && !planted::is(Planted::ExpiredBuiltUpon);
+                    Decision::Put(record, if is_whole { Tag::Whole } else { tag }, result)
+                }
+                decision => decision,
             }
         });
+        if inserts {
+            session.note_inserted(self.index, key.hash);
+        }
         session.count_expired(over);
         result
     }
@@ -338,6 +351,24 @@ impl<'s> Database<'s> {
         self.update(session, key, |current| match current {
             None => Decision::Keep(false),
             Some(_) => Decision::Remove(session.version(), true),
+        })
+    }
+
+    /// Makes a key absent for its memory, if this record still stands for it. True if it did so.
+    pub(super) fn evict(&self, session: &Session<'_>, record: RecordRef<'_>) -> bool {
+        let Some(table) = self.current(session) else {
+            return false;
+        };
+        let scribe = session.scribe(table.number());
+        let key = Key { bytes: record.key(), hash: record.hash() };
+        table.update_told(key, &session.guard, scribe.as_ref(), |current| match current {
+            Some(current)
+                if current.version() == record.version()
+                    || planted::is(Planted::EvictWithoutLook) =>
+            {
+                Decision::Discard(session.version(), true)
+            }
+            _ => Decision::Keep(false),
         })
     }
 

@@ -1,12 +1,8 @@
 //! What a change of a key sees and decides.
 
-use super::Session;
 use bytes::Bytes;
 
 use crate::record::{Kind, NewValue, RecordRef, Stored, Value, parse_canonical};
-
-/// The counter of LFU that a new key begins with, so that it has time to be used again (Redis).
-pub const NEW_FREQUENCY: u8 = 5;
 
 /// The longest value that Redis keeps beside its header, which OBJECT ENCODING calls `embstr`.
 const EMBEDDED_MAX: usize = 44;
@@ -60,14 +56,14 @@ impl<'g> Entry<'g> {
         self.record.version()
     }
 
-    /// Seconds since the key was last used, at a Unix time in seconds.
-    pub fn idle_seconds(self, now: u64) -> u64 {
-        now.saturating_sub(self.record.used_seconds())
+    /// For how many seconds the key was not used, at this Unix time in seconds.
+    pub fn idle_seconds(self, now_seconds: u64) -> u64 {
+        self.record.usage().idle_seconds(now_seconds)
     }
 
-    /// How often the key was used of late: the counter of LFU as it is now.
-    pub fn frequency(self, _session: &Session<'_>) -> u8 {
-        NEW_FREQUENCY
+    /// How often the key was used, on the scale of LFU, at this Unix time in seconds.
+    pub fn frequency(self, now_seconds: u64, decay_minutes: u64) -> u8 {
+        self.record.usage().decayed_counter(now_seconds, decay_minutes)
     }
 
     /// Bytes that the allocator takes for the key, its value and the slot that leads to them.

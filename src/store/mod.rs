@@ -28,8 +28,10 @@ pub use crate::table::TableOptions;
 pub use append::ValueTooLong;
 pub use clock::{Clock, ClockSource};
 pub use database::{CounterError, Database};
-pub use entry::{Change, Encoding, Entry, NEW_FREQUENCY};
-pub use evict::{Eviction, EvictionOptions, Policy, Scope, Score, Settings, TENACITY_MAX};
+pub use entry::{Change, Encoding, Entry};
+pub use evict::{
+    Evicted, Eviction, EvictionOptions, Evictor, Policy, Room, Scope, Score, Settings, TENACITY_MAX,
+};
 pub use exclusive::{Attendance, Exclusion, Member, NOBODY, Ownership};
 pub use expiry::{Sweep, Sweeper};
 pub use log::{Block, Effect, Log, Logged};
@@ -37,13 +39,15 @@ pub use scan::{CURSOR_BITS, ScanPosition};
 pub use snapshot::{Snapshot, SnapshotBusy, SnapshotKey};
 pub use transaction::Watched;
 
-use crate::record::{Birth, RecordRef, allocated_bytes};
+use crate::record::{Birth, RecordRef, Usage, allocated_bytes};
 use crate::ring::{Consumer, Ring};
 use crate::sync::epoch::{Collector, Guard, Participant, limbo_bytes};
 use crate::sync::plain::{AtomicU64, Ordering};
 use crate::sync::planted::{self, Planted};
 use crate::sync::{Arc, OnceLock};
 use crate::table::Transaction;
+use evict::Tracking;
+use evict::ahe::Lane;
 use generation::Generations;
 use hash::KeyHasher;
 use log::Capture;
@@ -138,6 +142,8 @@ impl Keyspace {
             participant: self.collector.register(),
             versions: self.versions.clone(),
             clock: self.clock.clone(),
+            lane: self.eviction.ahe().lane(),
+            eviction: self.eviction.clone(),
             log: self.log.clone(),
             member: self.exclusion.join(),
             next: Cell::new(0),
@@ -146,6 +152,7 @@ impl Keyspace {
             exposed: Cell::new(0),
             defers_wakes: Cell::new(false),
             transaction: RefCell::default(),
+            inserted: RefCell::default(),
         }
     }
 
@@ -172,6 +179,12 @@ impl Keyspace {
     /// The log's side of the changes, once they are logged.
     pub fn log(&self) -> Option<&Log> {
         self.log.get()
+    }
+
+    /// How many threads use the keyspace now.
+    fn threads(&self) -> usize {
+        // Each has a share, and so has the keyspace.
+        Arc::strong_count(&self.eviction) - 1
     }
 
     /// The means by which one client has all others out.
@@ -265,6 +278,9 @@ pub struct Local {
     participant: Participant,
     versions: Arc<AtomicU64>,
     clock: Arc<Clock>,
+    eviction: Arc<Eviction>,
+    /// Where AHE learns from the thread.
+    lane: Arc<Lane>,
     log: Arc<OnceLock<Log>>,
     member: Member,
     next: Cell<u64>,
@@ -277,6 +293,8 @@ pub struct Local {
     defers_wakes: Cell<bool>,
     /// What a transaction of the thread has read and written.
     transaction: RefCell<Transaction>,
+    /// What it may have inserted: databases and hashes.
+    inserted: RefCell<Vec<(usize, u64)>>,
 }
 
 impl Local {
@@ -300,6 +318,7 @@ impl Local {
             guard: self.participant.pin(),
             local: self,
             seconds: self.clock.seconds(),
+            tracking: Tracking::of(self.eviction.settings().policy()),
             now: Cell::new(0),
             timeless: false,
             log,
@@ -361,6 +380,8 @@ pub struct Session<'l> {
     local: &'l Local,
     /// Coarse Unix time in seconds.
     seconds: u64,
+    /// What is noted of the use of keys.
+    tracking: Tracking,
     /// Unix time in milliseconds, or 0 while nobody has asked.
     now: Cell<u64>,
     /// Whether deadlines do not pass.
@@ -445,7 +466,7 @@ impl Session<'_> {
     /// What a record made now is born with.
     #[inline]
     fn birth<'k>(&self, key: Key<'k>, deadline: Option<u64>) -> Birth<'k> {
-        Birth { key, version: self.version(), deadline, used_seconds: self.seconds }
+        Birth { key, version: self.version(), deadline, usage: Usage::born(self.seconds) }
     }
 
     #[inline]

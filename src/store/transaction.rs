@@ -49,6 +49,7 @@ impl Session<'_> {
         let mut transaction = self.local.transaction.borrow_mut();
         transaction.begin(&self.guard, || self.unlogged_version());
         drop(transaction);
+        self.local.inserted.borrow_mut().clear();
         self.transacts = true;
     }
 
@@ -81,6 +82,11 @@ impl Session<'_> {
         }
         if let Committed::Done(Some(ticket)) = committed {
             self.note_block(ticket);
+        }
+        if !self.attempts {
+            for (database, hash) in self.local.inserted.borrow_mut().drain(..) {
+                self.note_inserted(database, hash);
+            }
         }
         !self.attempts
     }
@@ -208,6 +214,12 @@ impl Database<'_> {
     ) {
         let record = OwnedRecord::new(&session.birth(key, None), value);
         let table = self.table_in_transaction(session);
+        // A blind write does not depend on what is there; its history is only looked at.
+        let current = match session.keeps_history() {
+            true => table.get(key, &session.guard),
+            false => None,
+        };
+        session.note_put(self.index(), current, &record);
         session.local.transaction.borrow_mut().put_blind(table, key, record);
     }
 
@@ -225,16 +237,17 @@ impl Database<'_> {
                 Decision::Again => {}
                 Decision::Keep(result) => {
                     if let Some(record) = current {
-                        record.touch(session.seconds());
+                        session.note_use(record);
                     }
                     return result;
                 }
                 Decision::Put(record, tag, result) => {
+                    session.note_put(self.index(), current, &record);
                     let mut transaction = session.local.transaction.borrow_mut();
                     transaction.put(table, key, record, tag);
                     return result;
                 }
-                Decision::Remove(version, result) => {
+                Decision::Remove(version, result) | Decision::Discard(version, result) => {
                     if current.is_some() {
                         let mut transaction = session.local.transaction.borrow_mut();
                         transaction.remove(table, key, version);

@@ -35,6 +35,11 @@ pub fn limbo_bytes() -> u64 {
     LIMBO.sum().max(0) as u64
 }
 
+/// own
+pub fn thread_limbo_bytes() -> i64 {
+    LIMBO.own()
+}
+
 /// Owner of the epochs of one keyspace.
 #[derive(Clone)]
 pub struct Collector(crossbeam_epoch::Collector);

@@ -44,6 +44,11 @@ impl Striped {
         }
     }
 
+    /// own
+    pub fn own(&self) -> i64 {
+        self.cells[thread_number().min(STRIPES - 1)].load(Ordering::Relaxed)
+    }
+
     /// The sum of the cells.
     pub fn sum(&self) -> i64 {
         self.cells.iter().map(|cell| cell.load(Ordering::Relaxed)).sum()

@@ -356,11 +356,11 @@ impl Array {
         keys * 100 / (LOAD_PERCENT - 10) + LINE
     }
 
-    /// Whether so many slots are dead that cleaning pays: half of the claimed ones, and enough of
-    /// them.
-    pub(super) fn is_mostly_dead(&self) -> bool {
+    /// Whether so much of the claimed slots is dead, in percent, and enough of them for cleaning to
+    /// pay.
+    pub(super) fn is_dead_by(&self, percent: usize) -> bool {
         let (claimed, dead) = self.usage();
-        dead > CHUNK / 2 && dead * 2 > claimed
+        dead > CHUNK / 2 && dead * 100 > claimed * percent
     }
 }
 

@@ -44,12 +44,14 @@ mod glance;
 mod journal;
 mod look;
 mod migrate;
+mod sample;
 mod scan;
 mod slot;
 mod transaction;
 mod write;
 
 pub use journal::{BlockJournal, Journal, Part, Silent, Tag, Written};
+pub use sample::{SAMPLE_MAX, Sample};
 pub use scan::{GRAIN_BITS, Which};
 pub use transaction::{Committed, Found, Transaction};
 pub use write::Decision;

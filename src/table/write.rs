@@ -17,6 +17,9 @@ use std::ptr::null_mut;
 /// one only the key is kept, so that a deleted value's memory really goes.
 const KEEP_DEAD_BYTES: usize = 128;
 
+/// What a name may take more than it needs, rather than be made anew.
+const NAME_EXCESS_BYTES: usize = 16;
+
 /// Chunks that a mutation of a migrating segment moves. With 2 a migration ends after inserts into
 /// 1/64 of the array's slots, long before the next one can begin, and the old array's memory goes
 /// soon; 50 inserts that all meet one take some 0.2 ms.
@@ -34,8 +37,39 @@ pub enum Decision<R> {
     /// Make it absent. The number is the version of the absence, if a record must be made for it
     /// and there is no journal to give it one.
     Remove(u64, R),
+    /// The same, for its memory: as little as possible is left of it.
+    Discard(u64, R),
     /// Look again: what was seen is about to change.
     Again,
+}
+
+/// What a removal leaves in the slot to name the absent key, until the slots are cleaned.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Leave {
+    /// The dead record, unless it is large: the cheapest.
+    Dead,
+    /// Little more than the name: the key goes for its memory.
+    Name,
+}
+
+impl Leave {
+    /// The largest record that stays as it is.
+    fn kept_bytes(self, key: Key<'_>) -> usize {
+        match self {
+            Self::Dead => KEEP_DEAD_BYTES,
+            Self::Name => OwnedRecord::absent_size(key) + NAME_EXCESS_BYTES,
+        }
+    }
+
+    /// How much of the claimed slots may be dead, in percent, before they are cleaned. Where keys
+    /// go for their memory, the dead that remain cost others their places: at 25 a removal pays for
+    /// moving three words, and the dead are an eighth on average.
+    fn dead_percent(self) -> usize {
+        match self {
+            Self::Dead => 50,
+            Self::Name => 25,
+        }
+    }
 }
 
 /// Where a mutation takes place.
@@ -107,7 +141,12 @@ impl Table {
                     }
                 }
                 Decision::Remove(version, result) => {
-                    if self.remove(&target, version, key, guard, journal) {
+                    if self.remove(&target, version, Leave::Dead, key, guard, journal) {
+                        return result;
+                    }
+                }
+                Decision::Discard(version, result) => {
+                    if self.remove(&target, version, Leave::Name, key, guard, journal) {
                         return result;
                     }
                 }
@@ -280,6 +319,7 @@ impl Table {
         &self,
         target: &Target<'_>,
         version: u64,
+        leave: Leave,
         key: Key<'_>,
         guard: &Guard<'_>,
         journal: Option<&impl Journal>,
@@ -295,7 +335,7 @@ impl Table {
         let version = entry.as_ref().map_or(version, |entry| entry.ticket());
         let keeper = keeper(target, journal);
         let keep = current.large().is_none()
-            && current.record_size() <= KEEP_DEAD_BYTES
+            && current.record_size() <= leave.kept_bytes(key)
             && keeper.is_none();
         if keep {
             if slot.publish(target.word, target.word.dead()).is_err() {
@@ -315,7 +355,7 @@ impl Table {
         self.live.add(-1);
         self.count_deadlines(target.word.has_deadline(), false);
         array.count_dead();
-        if target.place.before.is_none() && array.is_mostly_dead() {
+        if target.place.before.is_none() && array.is_dead_by(leave.dead_percent()) {
             self.begin_migration(array);
         }
         true
@@ -371,7 +411,10 @@ impl Table {
     pub(super) fn clean(&self, array: &Array, hash: u64, guard: &Guard<'_>) {
         let is_root = self.root(hash, guard).is_some_and(|root| std::ptr::eq(root, array));
         // SAFETY: the caller has reached the array under the guard.
-        if is_root && array.is_mostly_dead() && unsafe { array.migration() }.is_none() {
+        if is_root
+            && array.is_dead_by(Leave::Dead.dead_percent())
+            && unsafe { array.migration() }.is_none()
+        {
             self.begin_migration(array);
         }
     }

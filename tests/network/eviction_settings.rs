@@ -211,7 +211,6 @@ fn what_a_policy_does_not_track_is_refused_as_in_redis() {
 }
 
 #[test]
-#[ignore = "until records keep the counter of LFU"]
 fn keys_are_counted_as_in_redis() {
     with_both(|both, _, _| {
         both.line("SET k text");
@@ -260,7 +259,6 @@ fn keys_are_counted_as_in_redis() {
 }
 
 #[test]
-#[ignore = "until the engine asks whether there is memory"]
 fn commands_are_refused_without_memory_as_in_redis() {
     let used_up = "CONFIG SET maxmemory 1";
     let enough = "CONFIG SET maxmemory 0";

@@ -15,6 +15,7 @@ use super::persistence::Stage;
 use super::{Client, Engine, Position, Progress, ServerState};
 use crate::config::Config;
 use crate::resp::{Batch, Decoder, Limits, ReplyBuffer};
+use crate::store::Evictor;
 use crate::sync::Arc;
 
 /// A server with one worker, and what its replies went through.
@@ -107,6 +108,8 @@ pub(super) fn with_context(body: impl FnOnce(&mut Context<'_>)) {
         spare_queue: &mut spare_queue,
         stage: Stage::Open,
         alone: false,
+        evictor: &mut Evictor::default(),
+        is_bounded: false,
         is_out_of_memory: false,
         counts: Counts::default(),
     });

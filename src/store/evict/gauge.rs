@@ -1,0 +1,78 @@
+//! How much there is, and whether it is too much.
+//!
+//! The whole is the sum of many threads' counts, which takes too long to ask for before every
+//! command. So a thread that has seen how much room there is goes on for its part of it by its own
+//! count alone: half of the room, divided by the threads, so that all together cannot pass the
+//! bound.
+//!
+//! What is unlinked and waits for readers (limbo, flushed tables) is as good as freed: to evict
+//! more because of it would never end. It is kept small by other means (`sync::epoch`).
+
+use super::settings::Settings;
+use crate::memory;
+use crate::store::{Keyspace, Session};
+use crate::sync::epoch::{limbo_bytes, thread_limbo_bytes};
+
+/// Bytes that count against `maxmemory`.
+pub(super) fn used_bytes() -> u64 {
+    let gone = limbo_bytes() + memory::reaping_bytes();
+    memory::counted_bytes().saturating_sub(gone)
+}
+
+/// The calling thread's part of [`used_bytes`], which may be negative: another has allocated what
+/// it has unlinked.
+pub(super) fn thread_bytes() -> i64 {
+    memory::thread_bytes() - thread_limbo_bytes()
+}
+
+/// All keys.
+pub(super) fn keys(keyspace: &Keyspace, session: &Session<'_>) -> u64 {
+    (0..keyspace.databases()).map(|index| keyspace.database(index).len(session)).sum()
+}
+
+/// The bounds, as they are now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) struct Bounds {
+    /// 0: none.
+    pub(super) bytes: u64,
+    /// 0: none.
+    pub(super) keys: u64,
+}
+
+impl Bounds {
+    pub(super) fn of(settings: &Settings) -> Self {
+        Self { bytes: settings.max_bytes(), keys: settings.max_keys() }
+    }
+}
+
+/// What a thread may take before it asks for the whole again.
+#[derive(Debug, Default)]
+pub(super) struct Allowance {
+    bounds: Bounds,
+    /// Its own count up to which there is nothing to ask.
+    until: i64,
+}
+
+impl Allowance {
+    /// Whether the thread may go on without asking.
+    #[inline]
+    pub(super) fn is_left(&self, bounds: Bounds) -> bool {
+        bounds.keys == 0 && self.bounds == bounds && thread_bytes() < self.until
+    }
+
+    /// So many bytes are free, for `threads` threads.
+    pub(super) fn renew(&mut self, bounds: Bounds, free: u64, threads: usize) {
+        let share = free / (2 * threads.max(1) as u64);
+        *self = Self { bounds, until: thread_bytes() + share.cast_signed() };
+    }
+}
+
+/// How many keys of a kind of which there are `keys` now there will be at the bounds.
+pub(super) fn capacity(bounds: Bounds, keys: u64) -> u64 {
+    let by_bytes = match bounds.bytes {
+        0 => keys,
+        bytes => (keys as f64 * bytes as f64 / used_bytes().max(1) as f64) as u64,
+    };
+    // At the bound one goes before the next one comes.
+    if bounds.keys > 0 { bounds.keys + 1 } else { by_bytes }
+}
