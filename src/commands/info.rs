@@ -224,8 +224,15 @@ fn stats(fields: &mut Fields<'_>, context: &Context<'_>) {
     fields.add("total_net_input_bytes", stats.total(|worker| &worker.net_input_bytes));
     fields.add("total_net_output_bytes", stats.total(|worker| &worker.net_output_bytes));
     fields.add("rejected_connections", stats.total(|worker| &worker.connections_rejected));
-    fields.add("evicted_keys", 0);
     fields.add("expired_keys", stats.total(|worker| &worker.expired_keys));
+    fields.add("evicted_keys", stats.total(|worker| &worker.evicted_keys));
+    fields.add("evicted_bytes", stats.total(|worker| &worker.evicted_bytes));
+    fields.add("evicted_clients", 0);
+    let eviction_nanoseconds = stats.total(|worker| &worker.eviction_nanoseconds);
+    fields.add("eviction_microseconds", eviction_nanoseconds / 1_000);
+    // Milliseconds in which the data took more than maxmemory: ever, and this time.
+    fields.add("total_eviction_exceeded_time", stats.excess.total_ms());
+    fields.add("current_eviction_exceeded_time", stats.excess.current_ms());
     fields.add("keyspace_hits", stats.total(|worker| &worker.keyspace_hits));
     fields.add("keyspace_misses", stats.total(|worker| &worker.keyspace_misses));
     fields.add("total_error_replies", stats.total(|worker| &worker.error_replies));

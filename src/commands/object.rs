@@ -100,23 +100,42 @@ fn encoding<'a>(context: &mut Context<'_>, args: &Args<'a>) -> Outcome<'a> {
     Ok(())
 }
 
+/// Whether the policy goes by how often keys are used, and not by when.
+fn counts_frequency(context: &Context<'_>) -> bool {
+    context.state.keyspace.eviction().settings().counts_frequency()
+}
+
 fn freq<'a>(context: &mut Context<'_>, args: &Args<'a>) -> Outcome<'a> {
-    match look(context, args, |_| ()) {
-        None => Ok(()),
-        Some(()) => Err(Refusal::Text(
-            "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please \
-             note that when switching between policies at runtime LRU and LFU data will take \
-             some time to adjust.",
-        )),
+    let now = context.session.seconds();
+    let decay_minutes = context.state.keyspace.eviction().settings().lfu_decay_minutes();
+    match look(context, args, |entry| entry.frequency(now, decay_minutes)) {
+        None => {}
+        Some(frequency) if counts_frequency(context) => context.out.integer(frequency.into()),
+        Some(_) => {
+            return Err(Refusal::Text(
+                "ERR An LFU maxmemory policy is not selected, access frequency not tracked. \
+                 Please note that when switching between policies at runtime LRU and LFU data \
+                 will take some time to adjust.",
+            ));
+        }
     }
+    Ok(())
 }
 
 fn idletime<'a>(context: &mut Context<'_>, args: &Args<'a>) -> Outcome<'a> {
     let now = context.session.seconds();
-    if let Some(idle) = look(context, args, |entry| entry.idle_seconds(now)) {
-        context.out.integer(idle.cast_signed());
+    match look(context, args, |entry| entry.idle_seconds(now)) {
+        Some(_) if counts_frequency(context) => Err(Refusal::Text(
+            "ERR An LFU maxmemory policy is selected, idle time not tracked. Please note that \
+             when switching between policies at runtime LRU and LFU data will take some time to \
+             adjust.",
+        )),
+        Some(idle_seconds) => {
+            context.out.integer(idle_seconds.cast_signed());
+            Ok(())
+        }
+        None => Ok(()),
     }
-    Ok(())
 }
 
 fn refcount<'a>(context: &mut Context<'_>, args: &Args<'a>) -> Outcome<'a> {

@@ -127,7 +127,7 @@ fn settings_are_found_by_pattern() {
     );
     assert_eq!(
         server
-            .line(&mut connection, "HELLO 2\r\nCONFIG GET maxm* MAXMEMORY")
+            .line(&mut connection, "HELLO 2\r\nCONFIG GET maxm*mory MAXMEMORY *-policy")
             .rsplit_once("modules\r\n*0\r\n")
             .expect("after HELLO")
             .1,
