@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::crowd::Crowd;
-use super::harness::{Client, wait_until};
-use super::target::{Questions, Target, is_redis};
+use super::harness::Client;
+use super::target::{Questions, Target, is_redis, wait_until_used_at_most};
 
 const DATABASES: u64 = 4;
 
@@ -53,7 +53,9 @@ fn all_databases_give_victims() {
         let used = client.used_bytes();
         let bound = used - (used - empty) * 2 / 5;
         client.configure("maxmemory", &bound.to_string());
-        wait_until("there is room", || client.used_bytes() <= bound);
+        wait_until_used_at_most(&mut client, bound);
+        // No more goes while keys are counted.
+        client.configure("maxmemory", "0");
         let mut left = Vec::new();
         for database in 0..DATABASES {
             select(&mut client, database);
@@ -75,6 +77,7 @@ fn a_database_that_was_not_selected_gives_way_to_one_that_is() {
     client.configure("maxmemory", &bound.to_string());
     select(&mut client, 0);
     Crowd::new("flood", 1_000).fill(&mut client);
+    client.configure("maxmemory", "0");
     let here = client.keys();
     select(&mut client, 3);
     let there = client.keys();

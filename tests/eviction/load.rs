@@ -32,8 +32,9 @@ pub(crate) enum Mix {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sample {
     pub(crate) used_bytes: u64,
-    /// Memory that has gone and is not free yet, as far as the server tells.
-    pub(crate) going_bytes: u64,
+    /// Of these, what is not held against the bound: the log's buffers, and what a flush has taken
+    /// away that is not free yet.
+    pub(crate) beside_bytes: u64,
     pub(crate) keys: u64,
     /// Bytes the writers had sent.
     pub(crate) sent_bytes: u64,
@@ -126,11 +127,11 @@ fn look(client: &mut Client, sent_bytes: u64) -> Sample {
         let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
         line.map(|value| value.trim().parse::<u64>().expect("a number"))
     };
-    // Fields of our own, and what Redis keeps beside the bound.
-    let going = ["mem_limbo", "mem_reaping", "mem_not_counted_for_evict"];
+    // The first is Redis's, the second ours.
+    let beside = ["mem_not_counted_for_evict", "mem_reaping"];
     Sample {
         used_bytes: field("used_memory").expect("used_memory"),
-        going_bytes: going.iter().filter_map(|name| field(name)).sum(),
+        beside_bytes: beside.iter().filter_map(|name| field(name)).sum(),
         keys: client.keys(),
         sent_bytes,
     }

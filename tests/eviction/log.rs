@@ -1,8 +1,8 @@
 //! What is evicted is gone from the log as well.
 
 use super::crowd::Crowd;
-use super::harness::{Client, Random, assert_same, dump, encode, wait_until};
-use super::target::{Questions, Target, is_redis};
+use super::harness::{Client, Random, assert_same, dump, encode};
+use super::target::{Questions, Target, is_redis, wait_until_used_at_most};
 
 const DATABASES: usize = 3;
 
@@ -89,7 +89,7 @@ fn a_lower_bound_is_logged_as_deletions() {
     let bytes = client.used_bytes() - 2_000_000;
     client.configure("maxmemory-policy", "allkeys-lru");
     client.configure("maxmemory", &bytes.to_string());
-    wait_until("there is room", || client.used_bytes() <= bytes);
+    wait_until_used_at_most(&mut client, bytes);
     client.configure("maxmemory", "0");
     let evicted = client.info("evicted_keys");
     assert!(evicted > 1_000, "{evicted}");

@@ -188,7 +188,7 @@ fn volatile_ttl_takes_the_nearest_deadlines_first() {
     read_often(&nearest, &mut client, 5);
     close_the_door(&mut client);
     let flood = flood(&mut client, 1_400);
-    assert_few(&nearest, &mut client, 150);
+    assert_few(&nearest, &mut client, 250);
     assert_few(&second, &mut client, 800);
     assert_most(&third, &mut client, 850);
     assert_most(&latest, &mut client, 950);
