@@ -191,6 +191,7 @@ impl Engine {
                 None => return Progress::Stall(at, Awaited::Turn),
             },
         };
+        self.evictor.tell_capacity(self.state.keyspace.eviction());
         // Before the pin: a session that began before the log did does not write to it.
         let stage = if self.replays { Stage::Open } else { self.state.persistence.stage() };
         let mut context = Context {

@@ -30,7 +30,8 @@ pub use clock::{Clock, ClockSource};
 pub use database::{CounterError, Database};
 pub use entry::{Change, Encoding, Entry};
 pub use evict::{
-    Evicted, Eviction, EvictionOptions, Evictor, Policy, Room, Scope, Score, Settings, TENACITY_MAX,
+    Ahe, AheReport, Evicted, Eviction, EvictionOptions, Evictor, Policy, Room, Scope, Score,
+    Settings, TENACITY_MAX,
 };
 pub use exclusive::{Attendance, Exclusion, Member, NOBODY, Ownership};
 pub use expiry::{Sweep, Sweeper};
@@ -46,8 +47,8 @@ use crate::sync::plain::{AtomicU64, Ordering};
 use crate::sync::planted::{self, Planted};
 use crate::sync::{Arc, OnceLock};
 use crate::table::Transaction;
-use evict::Tracking;
-use evict::ahe::Lane;
+use evict::{Lane, Tracking};
+
 use generation::Generations;
 use hash::KeyHasher;
 use log::Capture;

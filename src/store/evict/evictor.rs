@@ -1,5 +1,7 @@
 //! One thread's means of making room.
 
+use super::Eviction;
+use super::ahe;
 use super::gauge::{self, Allowance, Bounds};
 use super::moment::Moment;
 use super::policy::{Policy, Scope, Score};
@@ -69,9 +71,6 @@ const AHE_RUN: usize = 8;
 /// Keys that AHE carries over to the next victim.
 const AHE_CARRIED: usize = 8;
 
-/// Bits of a hash by which a key is known that was inserted lately (see `ahe`).
-const LOGGED_BITS: u64 = !(0xffff << 16);
-
 /// A thread's candidates and its allowance.
 #[derive(Debug)]
 pub struct Evictor {
@@ -85,6 +84,8 @@ pub struct Evictor {
     /// Where the search for rare keys goes on.
     search: u64,
     turns: u32,
+    /// How many keys there is room for.
+    capacity: u64,
     evicted: Evicted,
 }
 
@@ -98,6 +99,7 @@ impl Default for Evictor {
             weights: Vec::new(),
             search: 0,
             turns: 0,
+            capacity: 0,
             evicted: Evicted::default(),
         }
     }
@@ -107,6 +109,16 @@ impl Evictor {
     /// An evictor whose choices can be repeated.
     pub fn with_seed(seed: u64) -> Self {
         Self { dice: fastrand::Rng::with_seed(seed), ..Self::default() }
+    }
+
+    /// Tells AHE how many keys there is room for, as this thread has seen it; AHE makes tables of
+    /// that size, so it is to be called while not pinned.
+    #[inline]
+    pub fn tell_capacity(&mut self, eviction: &Eviction) {
+        let capacity = std::mem::take(&mut self.capacity);
+        if capacity > 0 && eviction.settings().policy().score() == Some(Score::Ahe) {
+            eviction.ahe.set_capacity(capacity);
+        }
     }
 
     /// Makes room for a command that may take memory. Not within a transaction.
@@ -282,7 +294,7 @@ impl Evictor {
         found.map(|(index, _)| *index)
     }
 
-    /// Counts the keys that may go, and tells how many of them there will be room for, judged by
+    /// Counts the keys that may go, and notes how many of them there will be room for, judged by
     /// what those take that there are.
     fn weigh(&mut self, keyspace: &Keyspace, session: &Session<'_>, scope: Scope) {
         let weights = (0..keyspace.databases()).map(|index| {
@@ -297,7 +309,7 @@ impl Evictor {
         self.weights.extend(weights.filter(|(_, keys)| *keys > 0));
         let keys: u64 = self.weights.iter().map(|(_, keys)| keys).sum();
         let bounds = Bounds::of(keyspace.eviction().settings());
-        keyspace.eviction().ahe.set_capacity(gauge::capacity(bounds, keys));
+        self.capacity = gauge::capacity(bounds, keys);
     }
 
     /// Offers some keys in adjacent slots. True if one of them was past its deadline and has gone.
@@ -341,8 +353,9 @@ impl Evictor {
         let Hunt { keyspace, session, moment, only_expiring } = hunt;
         let mut wanted = Vec::with_capacity(2 * AHE_CARRIED);
         moment.ahe.recent(&mut wanted);
-        let logged = wanted.len();
-        let carried = self.pool.all().iter().map(|known| (known.database, known.hash));
+        let newcomers = wanted.len();
+        // A database beyond 2^16 has its newcomers under another number, where they are not found.
+        let carried = self.pool.all().iter().map(|known| (known.database as u16, known.hash));
         wanted.extend(carried);
         self.pool.clear();
         let hashes: Vec<u64> = wanted.iter().map(|(_, hash)| *hash).collect();
@@ -350,10 +363,11 @@ impl Evictor {
             keyspace.database(only).prefetch(session, &hashes);
         }
         for (number, (index, hash)) in wanted.into_iter().enumerate() {
+            let index = usize::from(index);
             if index >= keyspace.databases() {
                 continue;
             }
-            let mask = if number < logged { LOGGED_BITS } else { u64::MAX };
+            let mask = if number < newcomers { ahe::KEPT_BITS } else { u64::MAX };
             let table = keyspace.database(index).current(session);
             let record = table.and_then(|table| table.find_hash(hash, mask, &session.guard));
             let may_go = |record: &RecordRef<'_>| !only_expiring || record.has_deadline();

@@ -15,7 +15,7 @@
 //! What is known of the use of a key is in its record's access word (`record::Usage`), written by
 //! those who use it (module `tracking`).
 
-pub mod ahe;
+mod ahe;
 mod evictor;
 mod gauge;
 mod lfu;
@@ -28,12 +28,12 @@ mod settings;
 mod tracking;
 mod ttl;
 
+pub(super) use ahe::Lane;
+pub use ahe::{Ahe, AheReport};
 pub use evictor::{Evicted, Evictor, Room};
 pub use policy::{Policy, Scope, Score};
 pub use settings::{EvictionOptions, Settings, TENACITY_MAX};
 pub(super) use tracking::Tracking;
-
-use ahe::Ahe;
 
 /// How the keyspace is kept within its bounds; one, shared by all threads.
 #[derive(Debug)]

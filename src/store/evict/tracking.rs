@@ -84,7 +84,9 @@ impl Session<'_> {
         match self.tracking {
             Tracking::Time | Tracking::Frequency => usage,
             Tracking::Order => usage.with_clock(ahe.count_access(lane)),
-            Tracking::Learning => ahe.ghost_usage(lane, place_of(database, hash), usage),
+            Tracking::Learning => {
+                ahe.ghost_usage(place_of(database, hash), usage, fastrand::u32(..))
+            }
         }
     }
 
@@ -111,7 +113,7 @@ impl Session<'_> {
     pub(in crate::store) fn note_inserted(&self, database: usize, hash: u64) {
         if self.tracking == Tracking::Learning {
             let place = place_of(database, hash);
-            self.local.eviction.ahe.inserted(&self.local.lane, database, hash, place);
+            self.local.eviction.ahe.inserted(&self.local.lane, database as u16, hash, place);
         }
     }
 
