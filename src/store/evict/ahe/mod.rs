@@ -58,6 +58,9 @@ use std::time::Instant;
 const CAPACITY_TICKS: u64 = 1024;
 /// The capacity as long as nobody has said one.
 const FIRST_CAPACITY: u64 = 1024;
+/// A capacity that differs by less than this part is the same: it is an estimate, and where young
+/// keys are looked at should stay in step with their coming.
+const CAPACITY_SLACK: u64 = 16;
 /// The first learning is after so many accesses, or two per key of the capacity if that is less.
 const FIRST_LEARNING: u64 = 1000;
 /// The period in which counts fade by a tenth: half of all accesses so far, but no more than so
@@ -133,7 +136,9 @@ struct Member {
 pub struct Ahe {
     /// Ticks since the start. Its last 24 bits are what keys are stamped with.
     clock: CachePadded<AtomicU64>,
-    /// A [`Scale`].
+    /// The capacity in keys that was told; 0 before.
+    capacity: AtomicU64,
+    /// The [`Scale`] that it led to.
     scale: AtomicU64,
     /// When to learn next: not before the clock is here, and the time there.
     due_clock: AtomicU64,
@@ -191,6 +196,7 @@ impl Ahe {
         let worth = words_of(&model).map(AtomicU32::new).collect();
         Self {
             clock: CachePadded::default(),
+            capacity: AtomicU64::new(0),
             scale: AtomicU64::new(scale.bits()),
             due_clock: AtomicU64::new(FIRST_LEARNING),
             due_ms: AtomicU64::new(0),
@@ -226,8 +232,14 @@ impl Ahe {
     /// Says how many keys memory holds when it is full; may be called again and again with an
     /// estimate. It makes tables of that size: not to be called while pinned.
     pub fn set_capacity(&self, keys: u64) {
+        let keys = keys.max(1);
         // Relaxed: see the module.
-        let before = Scale::from_bits(self.scale.load(Ordering::Relaxed));
+        let known = self.capacity.load(Ordering::Relaxed);
+        if keys.abs_diff(known) <= known / CAPACITY_SLACK {
+            return;
+        }
+        self.capacity.store(keys, Ordering::Relaxed);
+        let before = self.scale();
         let scale = Scale::of(keys, Some(before));
         if scale != before {
             self.scale.store(scale.bits(), Ordering::Relaxed);

@@ -284,9 +284,9 @@ mod tests {
             let gains = model.gains(class, &model.future);
             for bucket in 0..BUCKETS {
                 let (mut share, mut uses, mut ticks, mut best) = (1.0, 0.0, 0.0, 0.0f64);
-                for end in bucket..BUCKETS {
+                for (end, gain) in gains.iter().enumerate().skip(bucket) {
                     let chance = model.chances[cell(class, end)];
-                    uses += share * chance * gains[end];
+                    uses += share * chance * gain;
                     ticks += share * model.widths[end] * (1.0 - chance / 2.0);
                     share *= 1.0 - chance;
                     best = best.max(uses / ticks);
