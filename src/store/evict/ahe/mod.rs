@@ -61,6 +61,10 @@ const FIRST_CAPACITY: u64 = 1024;
 /// A capacity that differs by less than this part is the same: it is an estimate, and where young
 /// keys are looked at should stay in step with their coming.
 const CAPACITY_SLACK: u64 = 16;
+/// One more ghost for so many keys of the capacity. Measured on the development traces: with no
+/// more ghosts than keys a database's page cache lost 0.2 points, with half as many again repeated
+/// runs of blocks lost 0.5.
+const GHOSTS_MORE: u64 = 4;
 /// The first learning is after so many accesses, or two per key of the capacity if that is less.
 const FIRST_LEARNING: u64 = 1000;
 /// The period in which counts fade by a tenth: half of all accesses so far, but no more than so
@@ -244,7 +248,7 @@ impl Ahe {
         if scale != before {
             self.scale.store(scale.bits(), Ordering::Relaxed);
         }
-        self.ghosts.resize(keys);
+        self.ghosts.resize(keys.saturating_add(keys / GHOSTS_MORE));
         self.newcomers.resize(keys);
         if self.learnings.load(Ordering::Relaxed) == 0 {
             let first = FIRST_LEARNING.min(2 * keys);
