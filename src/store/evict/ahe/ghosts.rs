@@ -1,4 +1,4 @@
-//! What is remembered of keys that were evicted: eight bytes each, a few more than memory holds keys.
+//! What is remembered of keys that were evicted: eight bytes each, for a few more than memory holds.
 //!
 //! ```text
 //! 0      24      29  31         32            64
@@ -16,7 +16,7 @@
 //! There are not many more than keys: a key whose ghost is still there counts neither as used nor
 //! as lost, and what is known of its class waits for it.
 //!
-//! Tables are made for powers of two, when they are first needed, and then stay, so that the threads
+//! Tables are made for powers of two, when they are first needed, and then stay, so that threads
 //! that use one need no permission; as many of its lines are used as the keys ask for.
 
 use super::class::CLASSES;
@@ -114,7 +114,7 @@ impl Ghosts {
         let size = lines.checked_next_power_of_two()?.ilog2();
         let table = self.tables.get(size as usize)?.get()?;
         // The lower half of the place as a fraction.
-        table.get(((place & !FINGERPRINT_MASK) * lines >> 32) as usize)
+        table.get((((place & !FINGERPRINT_MASK) * lines) >> 32) as usize)
     }
 
     /// The ghost of a key.

@@ -6,8 +6,8 @@
 //! table is made of what a key is worth per tick of its stay (`model`): `V[class][age]`. The
 //! eviction priority score is `EPS = -ln V`: of the keys that are looked at the one with the least
 //! V goes. Its mean over the ages of a class is the infrequency term of the plain formula, the
-//! deviation from it at an age the recency term, and `alpha` the share of recency in the variance of
-//! the score.
+//! deviation from it at an age the recency term, and `alpha` the share of recency in the variance
+//! of the score.
 //!
 //! What must be seen of evicted keys is kept as ghosts (`ghosts`), and newcomers are looked at more
 //! than once while they are young (`newcomers`): a scan passes by.
