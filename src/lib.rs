@@ -6,7 +6,7 @@
 //! | floor | modules |
 //! |---|---|
 //! | 0 | [`sync`]: atomics, epochs, and their stand-ins for model checkers; `error` |
-//! | 1 | `resp`, `config`, `stats` |
+//! | 1 | `resp`, `config`, `stats`, [`memory`] |
 //! | 2 | [`record`]: a key and its value in one allocation; [`ring`]: changes in line for the log |
 //! | 3 | [`table`]: the lock-free hash table |
 //! | 4 | [`store`]: databases and what may be done to their keys |

@@ -159,7 +159,7 @@ impl Excess {
         Excess { origin, since: AtomicU64::new(0), over: AtomicU64::new(0) }
     }
 
-    /// Notes whether it lasts now. One load of a word that seldom changes, unless it begins or ends.
+    /// Notes whether it lasts now: one load of a word that seldom changes, unless it does.
     pub fn note(&self, lasts: bool) {
         // Relaxed, here and below: a statistic. Each beginning is ended by one thread, whose
         // exchange succeeds.

@@ -1,6 +1,6 @@
 //! The keyspace under many threads: the real table, through its public interface.
 
-use ferrum_kv::record::allocated_bytes;
+use ferrum_kv::memory::keyspace_bytes;
 use ferrum_kv::store::{
     CounterError, Keyspace, KeyspaceOptions, Local, NewValue, Session, TableOptions,
 };
@@ -324,9 +324,9 @@ fn every_record_is_freed_at_shutdown() {
         drop(keyspace);
         // The reaper may still be at a flushed generation.
         let end = std::time::Instant::now() + std::time::Duration::from_secs(20);
-        while allocated_bytes() != 0 && std::time::Instant::now() < end {
+        while keyspace_bytes() != 0 && std::time::Instant::now() < end {
             std::thread::sleep(std::time::Duration::from_millis(5));
         }
-        assert_eq!(allocated_bytes(), 0, "bytes leaked in round {round}");
+        assert_eq!(keyspace_bytes(), 0, "bytes leaked in round {round}");
     }
 }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 /// The floors, lowest first. A module names only modules of lower floors.
 const FLOORS: [&[&str]; 8] = [
     &["sync", "error"],
-    &["stats", "resp", "config"],
+    &["stats", "resp", "config", "memory"],
     &["record", "ring"],
     &["table"],
     &["store"],

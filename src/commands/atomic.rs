@@ -111,39 +111,12 @@ impl Checkpoint {
 
 #[cfg(test)]
 mod tests {
-    use super::super::client::Client;
-    use super::super::persistence::Stage;
     use super::super::row::Handler;
-    use super::super::state::ServerState;
     use super::super::table::rows;
+    use super::super::tests::with_context;
     use super::*;
-    use crate::config::Config;
     use crate::record::parse_canonical;
-    use crate::resp::ReplyBuffer;
-    use crate::store::{Evictor, NewValue, Value};
-
-    /// Calls `body` with the context of a new server and connection.
-    fn with_context(body: impl FnOnce(&mut Context<'_>)) {
-        let state = ServerState::new(Config::default(), 1);
-        let local = state.keyspace.join();
-        let mut client = Client::new(1, "127.0.0.1:1".to_owned());
-        let (mut out, mut spare_queue) = (ReplyBuffer::new(), None);
-        body(&mut Context {
-            state: &state,
-            database: state.keyspace.database(0),
-            session: local.pin(),
-            attendance: None,
-            client: &mut client,
-            out: &mut out,
-            spare_queue: &mut spare_queue,
-            stage: Stage::Open,
-            alone: false,
-            evictor: &mut Evictor::default(),
-            is_bounded: false,
-            is_out_of_memory: false,
-            counts: Counts::default(),
-        });
-    }
+    use crate::store::{NewValue, Value};
 
     #[test]
     fn what_a_lost_run_has_done_is_taken_back() {
@@ -241,7 +214,11 @@ mod tests {
             "command|list",
             "config|help",
             "object|help",
+            "memory|doctor",
             "memory|help",
+            "memory|malloc-stats",
+            "memory|purge",
+            "memory|stats",
         ];
         for row in rows() {
             let one = std::slice::from_ref(row);

@@ -54,6 +54,11 @@ impl Client {
         }
     }
 
+    /// Bytes of the commands that wait for EXEC, about.
+    pub fn queued_bytes(&self) -> usize {
+        self.queue.as_ref().map_or(0, |queue| queue.taken_bytes())
+    }
+
     /// Lets the other clients run commands again, if this one had them out.
     pub fn give_back_exclusion(&mut self) {
         self.ownership = None;

@@ -33,6 +33,7 @@ use super::queue::Queue;
 use super::row::Handler;
 use super::state::ServerState;
 use super::{exec, long, multi};
+use crate::memory;
 use crate::resp::{Args, Batch, ReplyBuffer};
 use crate::stats::WorkerStats;
 use crate::store::{Evicted, Evictor, Local, NOBODY, Room, Sweeper};
@@ -312,9 +313,7 @@ impl Engine {
         self.commands_at_idle = commands;
         self.state.keyspace.maintain(&self.local, busy);
         if self.state.stats.sample() {
-            let session = self.local.pin();
-            let used_bytes = self.state.keyspace.report(&session).used_bytes;
-            self.state.note_used_bytes(used_bytes);
+            self.state.note_used_bytes(memory::used_bytes());
         }
     }
 }

@@ -4,10 +4,13 @@ use std::fmt::Write;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::context::Context;
+use super::memory::{Figures, difference, maxmemory_bytes, maxmemory_policy, ratio};
 use super::process;
 use super::row::{Argument, ArgumentKind, Categories, Flags, Handler, Outcome, Row};
 use super::state::COMPATIBLE_VERSION;
+use crate::memory;
 use crate::resp::Args;
+use crate::sync::allocator;
 
 pub(super) static ROWS: [Row; 1] = [Row {
     name: "info",
@@ -32,7 +35,7 @@ struct Section {
 const SECTIONS: &[Section] = &[
     Section { title: "Server", add: server },
     Section { title: "Clients", add: clients },
-    Section { title: "Memory", add: memory },
+    Section { title: "Memory", add: memory_use },
     Section { title: "Persistence", add: persistence },
     Section { title: "Stats", add: stats },
     Section { title: "Replication", add: replication },
@@ -113,22 +116,67 @@ fn clients(fields: &mut Fields<'_>, context: &Context<'_>) {
     fields.add("blocked_clients", 0);
 }
 
-fn memory(fields: &mut Fields<'_>, context: &Context<'_>) {
+/// Figures of what this server does not have, which those who watch servers ask for.
+const OF_SCRIPTS: [&str; 12] = [
+    "used_memory_lua:0",
+    "used_memory_vm_eval:0",
+    "used_memory_lua_human:0B",
+    "used_memory_scripts_eval:0",
+    "number_of_cached_scripts:0",
+    "number_of_functions:0",
+    "number_of_libraries:0",
+    "used_memory_vm_functions:0",
+    "used_memory_vm_total:0",
+    "used_memory_vm_total_human:0B",
+    "used_memory_functions:0",
+    "used_memory_scripts:0",
+];
+
+fn memory_use(fields: &mut Fields<'_>, context: &Context<'_>) {
     let state = context.state;
-    let report = state.keyspace.report(&context.session);
-    let resident_bytes = process::resident_bytes();
-    fields.add_bytes("used_memory", report.used_bytes);
-    fields.add_bytes("used_memory_rss", resident_bytes);
-    fields.add_bytes("used_memory_peak", state.note_used_bytes(report.used_bytes));
+    let figures = Figures::new(state);
+    fields.add_bytes("used_memory", figures.used);
+    fields.add_bytes("used_memory_rss", figures.resident);
+    fields.add_bytes("used_memory_peak", figures.peak);
+    fields.line(format_args!("used_memory_peak_perc:{:.2}%", figures.peak_percent()));
+    fields.add("used_memory_overhead", figures.overhead);
+    fields.add("used_memory_startup", figures.startup);
+    fields.add("used_memory_dataset", figures.dataset);
+    fields.line(format_args!("used_memory_dataset_perc:{:.2}%", figures.dataset_percent()));
+    fields.add("allocator_allocated", figures.allocator.allocated_bytes);
+    fields.add("allocator_active", figures.allocator.active_bytes);
+    fields.add("allocator_resident", figures.allocator.resident_bytes);
     fields.add_bytes("total_system_memory", process::system_memory_bytes());
-    fields.add_bytes("maxmemory", 0);
-    fields.add("maxmemory_policy", "noeviction");
-    // Retired records and tables that some reader may still hold; part of used_memory.
-    fields.add("mem_limbo", report.limbo_bytes);
-    // Records kept for the rewrite of the log until they are written; not part of mem_limbo.
-    fields.add("mem_rewrite_images", state.keyspace.image_bytes());
-    let ratio = resident_bytes as f64 / report.used_bytes.max(1) as f64;
-    fields.line(format_args!("mem_fragmentation_ratio:{ratio:.2}"));
+    OF_SCRIPTS.iter().for_each(|line| fields.line(format_args!("{line}")));
+    fields.add("used_memory_scripts_human", "0B");
+    fields.add_bytes("maxmemory", maxmemory_bytes(state));
+    fields.add("maxmemory_policy", maxmemory_policy(state));
+    for (name, more, less) in figures.losses() {
+        fields.line(format_args!("{name}_ratio:{:.2}", ratio(more, less)));
+        fields.line(format_args!("{name}_bytes:{}", difference(more, less)));
+    }
+    let (resident, used) = (figures.resident, figures.used);
+    fields.line(format_args!("mem_fragmentation_ratio:{:.2}", ratio(resident, used)));
+    fields.add("mem_fragmentation_bytes", difference(resident, used));
+    fields.add("mem_not_counted_for_evict", memory::uncounted_bytes());
+    fields.add("mem_replication_backlog", 0);
+    fields.add("mem_total_replication_buffers", 0);
+    fields.add("mem_clients_slaves", 0);
+    fields.add("mem_clients_normal", figures.clients);
+    fields.add("mem_cluster_links", 0);
+    fields.add("mem_aof_buffer", figures.log);
+    fields.line(format_args!("mem_allocator:jemalloc-{}", allocator::version()));
+    fields.add("active_defrag_running", 0);
+    fields.add("lazyfree_pending_objects", memory::reaping().keys);
+    fields.add("lazyfreed_objects", memory::reaped_keys());
+    // What only this server has: see `Figures`.
+    fields.add("mem_arrays", figures.arrays);
+    fields.add("mem_ring", figures.ring);
+    fields.add("mem_eviction", figures.eviction);
+    fields.add("mem_limbo", figures.limbo);
+    fields.add("mem_reaping", figures.reaping);
+    fields.add("mem_rewrite_images", figures.rewrite_images);
+    fields.add("mem_pool", figures.pool);
 }
 
 fn persistence(fields: &mut Fields<'_>, context: &Context<'_>) {
@@ -176,8 +224,15 @@ fn stats(fields: &mut Fields<'_>, context: &Context<'_>) {
     fields.add("total_net_input_bytes", stats.total(|worker| &worker.net_input_bytes));
     fields.add("total_net_output_bytes", stats.total(|worker| &worker.net_output_bytes));
     fields.add("rejected_connections", stats.total(|worker| &worker.connections_rejected));
-    fields.add("evicted_keys", 0);
     fields.add("expired_keys", stats.total(|worker| &worker.expired_keys));
+    fields.add("evicted_keys", stats.total(|worker| &worker.evicted_keys));
+    fields.add("evicted_bytes", stats.total(|worker| &worker.evicted_bytes));
+    fields.add("evicted_clients", 0);
+    let eviction_nanoseconds = stats.total(|worker| &worker.eviction_nanoseconds);
+    fields.add("eviction_microseconds", eviction_nanoseconds / 1_000);
+    // Milliseconds in which the data took more than maxmemory: ever, and this time.
+    fields.add("total_eviction_exceeded_time", stats.excess.total_ms());
+    fields.add("current_eviction_exceeded_time", stats.excess.current_ms());
     fields.add("keyspace_hits", stats.total(|worker| &worker.keyspace_hits));
     fields.add("keyspace_misses", stats.total(|worker| &worker.keyspace_misses));
     fields.add("total_error_replies", stats.total(|worker| &worker.error_replies));

@@ -7,8 +7,8 @@
 //! elsewhere:
 //!
 //! * `row` says what a row holds, `table` lists all rows, `lookup` finds one by name;
-//! * `string`, `counter`, `bits`, `keys`, `connection`, `server`, `info`, `multi` hold rows and
-//!   handlers by family;
+//! * `string`, `counter`, `bits`, `keys`, `connection`, `server`, `info`, `memory`, `multi` hold
+//!   rows and handlers by family;
 //!   `hello`, `help`, `config`, `command_info`, `docs`, `key_arguments` are the larger handlers;
 //! * `engine` runs batches, `dispatch` one command, `long` what is done in steps;
 //! * `each_key` and `atomic` run commands of several keys at one instant; `multi`, `queue` and
@@ -49,6 +49,7 @@ mod lcs;
 mod long;
 mod long_double;
 mod lookup;
+mod memory;
 mod moves;
 mod multi;
 mod object;

@@ -113,10 +113,15 @@ fn copy_key(context: &Context<'_>, source: Key<'_>, to: Destination<'_>) -> Copi
     })
 }
 
+/// A key that is moved is the same as before, and goes on with its history.
 fn move_to(context: &Context<'_>, source: Key<'_>, to: Destination<'_>) -> Copied {
+    let session = &context.session;
     let copied = copy_key(context, source, to);
     if copied == Copied::Done {
-        context.database.remove(&context.session, source);
+        if let Some(entry) = context.database.entry(session, source) {
+            to.database.set_history(session, to.key, entry);
+        }
+        context.database.remove(session, source);
     }
     copied
 }
@@ -172,6 +177,7 @@ fn copy<'a>(context: &mut Context<'_>, args: &Args<'a>) -> Outcome<'a> {
     }
     let to = Destination { database: keyspace.database(number), key, replace };
     let copied = copy_key(context, source, to);
+    context.database.touch(&context.session, source);
     context.counts.look_up(copied != Copied::NoSource);
     context.out.integer((copied == Copied::Done).into());
     Ok(())

@@ -1,9 +1,9 @@
-//! How a key is kept: OBJECT and MEMORY USAGE.
+//! How a key is kept: OBJECT.
 
-use super::context::{Context, integer};
+use super::context::Context;
 use super::help;
 use super::refusal::Refusal;
-use super::row::{Argument, ArgumentKind, Categories, Flags, Handler, Keys, Outcome, Row};
+use super::row::{Categories, Flags, Handler, Keys, Outcome, Row};
 use super::string::KEY;
 use crate::resp::Args;
 use crate::store::{Encoding, Entry};
@@ -63,59 +63,16 @@ const OBJECT: &[Row] = &[
     },
 ];
 
-const MEMORY: &[Row] = &[
-    Row {
-        name: "help",
-        arity: 2,
-        flags: Flags::LOADING.and(Flags::STALE),
-        group: "server",
-        since: "4.0.0",
-        summary: help::SUMMARY,
-        handler: Handler::Plain(|context, _| help::write(context, "memory", MEMORY)),
-        ..Row::BASE
-    },
-    Row {
-        name: "usage",
-        arity: -3,
-        flags: Flags::READONLY,
-        keys: Keys::second(&["RO"]),
-        group: "server",
-        since: "4.0.0",
-        summary: "Returns the bytes that a key and its value take",
-        arguments: &[
-            KEY,
-            Argument {
-                token: Some("SAMPLES"),
-                ..Argument::new("count", ArgumentKind::Integer).optional()
-            },
-        ],
-        handler: Handler::Plain(usage),
-        ..Row::BASE
-    },
-];
-
-pub(super) static ROWS: [Row; 2] = [
-    Row {
-        name: "object",
-        arity: -2,
-        group: "generic",
-        since: "2.2.3",
-        summary: "Commands about how a key is kept",
-        complexity: "Depends on the subcommand",
-        subcommands: OBJECT,
-        ..Row::BASE
-    },
-    Row {
-        name: "memory",
-        arity: -2,
-        group: "server",
-        since: "4.0.0",
-        summary: "Commands about memory",
-        complexity: "Depends on the subcommand",
-        subcommands: MEMORY,
-        ..Row::BASE
-    },
-];
+pub(super) static ROWS: [Row; 1] = [Row {
+    name: "object",
+    arity: -2,
+    group: "generic",
+    since: "2.2.3",
+    summary: "Commands about how a key is kept",
+    complexity: "Depends on the subcommand",
+    subcommands: OBJECT,
+    ..Row::BASE
+}];
 
 /// Looks at the key that is the subcommand's argument; writes null if there is none.
 fn look<T>(
@@ -143,46 +100,47 @@ fn encoding<'a>(context: &mut Context<'_>, args: &Args<'a>) -> Outcome<'a> {
     Ok(())
 }
 
+/// Whether the policy goes by how often keys are used, and not by when.
+fn counts_frequency(context: &Context<'_>) -> bool {
+    context.state.keyspace.eviction().settings().counts_frequency()
+}
+
 fn freq<'a>(context: &mut Context<'_>, args: &Args<'a>) -> Outcome<'a> {
-    match look(context, args, |_| ()) {
-        None => Ok(()),
-        Some(()) => Err(Refusal::Text(
-            "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please \
-             note that when switching between policies at runtime LRU and LFU data will take \
-             some time to adjust.",
-        )),
+    let now = context.session.seconds();
+    let decay_minutes = context.state.keyspace.eviction().settings().lfu_decay_minutes();
+    match look(context, args, |entry| entry.frequency(now, decay_minutes)) {
+        None => {}
+        Some(frequency) if counts_frequency(context) => context.out.integer(frequency.into()),
+        Some(_) => {
+            return Err(Refusal::Text(
+                "ERR An LFU maxmemory policy is not selected, access frequency not tracked. \
+                 Please note that when switching between policies at runtime LRU and LFU data \
+                 will take some time to adjust.",
+            ));
+        }
     }
+    Ok(())
 }
 
 fn idletime<'a>(context: &mut Context<'_>, args: &Args<'a>) -> Outcome<'a> {
     let now = context.session.seconds();
-    if let Some(idle) = look(context, args, |entry| entry.idle_seconds(now)) {
-        context.out.integer(idle.cast_signed());
+    match look(context, args, |entry| entry.idle_seconds(now)) {
+        Some(_) if counts_frequency(context) => Err(Refusal::Text(
+            "ERR An LFU maxmemory policy is selected, idle time not tracked. Please note that \
+             when switching between policies at runtime LRU and LFU data will take some time to \
+             adjust.",
+        )),
+        Some(idle_seconds) => {
+            context.out.integer(idle_seconds.cast_signed());
+            Ok(())
+        }
+        None => Ok(()),
     }
-    Ok(())
 }
 
 fn refcount<'a>(context: &mut Context<'_>, args: &Args<'a>) -> Outcome<'a> {
     if look(context, args, |_| ()).is_some() {
         context.out.integer(1);
-    }
-    Ok(())
-}
-
-/// SAMPLES is taken for the sake of those who give it: a string has no parts to sample.
-fn usage<'a>(context: &mut Context<'_>, args: &Args<'a>) -> Outcome<'a> {
-    let mut index = 3;
-    while index < args.len() {
-        if !args.get(index).eq_ignore_ascii_case(b"samples") || index + 1 == args.len() {
-            return Err(Refusal::Syntax);
-        }
-        if integer(args.get(index + 1))? < 0 {
-            return Err(Refusal::Syntax);
-        }
-        index += 2;
-    }
-    if let Some(bytes) = look(context, args, |entry| entry.allocated_bytes()) {
-        context.out.integer(bytes as i64);
     }
     Ok(())
 }

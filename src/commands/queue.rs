@@ -110,7 +110,7 @@ impl Queue {
     }
 
     /// Bytes that the queue takes, as far as they grow with it.
-    fn taken_bytes(&self) -> usize {
+    pub(super) fn taken_bytes(&self) -> usize {
         self.input.len()
             + self.owned_bytes
             + self.arguments * size_of::<u64>()

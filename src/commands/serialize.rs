@@ -5,6 +5,7 @@ use super::payload::{self, PayloadError};
 use super::refusal::Refusal;
 use super::row::{Argument, ArgumentKind, Categories, Flags, Handler, Keys, Outcome, Row};
 use super::string::KEY;
+use crate::record::Usage;
 use crate::resp::{Args, LARGE_ARG};
 use crate::store::{Change, Key, MAX_LENGTH, NewValue, Value};
 use bytes::Bytes;
@@ -76,20 +77,20 @@ fn dump<'a>(context: &mut Context<'_>, _: &Args<'a>, key: Key<'a>) -> Outcome<'a
     Ok(())
 }
 
-/// The options of RESTORE. What FREQ says is checked and not kept, as in Redis without an LFU
-/// policy.
+/// The options of RESTORE.
 #[derive(Clone, Copy, Default)]
 struct Options {
     replace: bool,
     absolute: bool,
     /// Seconds since the key was last used.
     idle: Option<u64>,
+    /// How often it was used, on LFU's scale.
+    frequency: Option<u8>,
 }
 
 impl Options {
     fn parse<'a>(args: &Args<'a>) -> Result<Options, Refusal<'a>> {
         let mut options = Options::default();
-        let mut frequency = false;
         let mut index = 4;
         while index < args.len() {
             let number = || integer(args.get(index + 1));
@@ -97,7 +98,7 @@ impl Options {
             match args.get(index).to_ascii_lowercase().as_slice() {
                 b"replace" => options.replace = true,
                 b"absttl" => options.absolute = true,
-                b"idletime" if more && !frequency => {
+                b"idletime" if more && options.frequency.is_none() => {
                     let idle = u64::try_from(number()?);
                     options.idle =
                         Some(idle.map_err(|_| {
@@ -106,12 +107,10 @@ impl Options {
                     index += 1;
                 }
                 b"freq" if more && options.idle.is_none() => {
-                    if !(0..=255).contains(&number()?) {
-                        return Err(Refusal::Text(
-                            "ERR Invalid FREQ value, must be >= 0 and <= 255",
-                        ));
-                    }
-                    frequency = true;
+                    let frequency = u8::try_from(number()?);
+                    options.frequency = Some(frequency.map_err(|_| {
+                        Refusal::Text("ERR Invalid FREQ value, must be >= 0 and <= 255")
+                    })?);
                     index += 1;
                 }
                 _ => return Err(Refusal::Syntax),
@@ -163,9 +162,18 @@ fn restore<'a>(context: &mut Context<'_>, args: &Args<'a>, key: Key<'a>) -> Outc
     if !done {
         return Err(BUSY_KEY);
     }
-    if let Some(idle) = options.idle {
-        context.database.set_idle(&context.session, key, idle);
-    }
+    note_use(context, key, options);
     context.out.ok();
     Ok(())
+}
+
+/// Notes how a restored key was used, as far as the policy goes by it. It is a new key, whatever it
+/// has replaced.
+fn note_use(context: &Context<'_>, key: Key<'_>, options: Options) {
+    if context.state.keyspace.eviction().settings().counts_frequency() {
+        let frequency = options.frequency.unwrap_or(Usage::born(0).counter());
+        context.database.set_frequency(&context.session, key, frequency);
+    } else if let Some(seconds) = options.idle {
+        context.database.set_idle(&context.session, key, seconds);
+    }
 }

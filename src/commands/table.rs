@@ -2,12 +2,12 @@
 
 use super::row::Row;
 use super::{
-    bits, connection, counter, expire, info, keys, moves, multi, object, scan, serialize, server,
-    set, string, subsequence,
+    bits, connection, counter, expire, info, keys, memory, moves, multi, object, scan, serialize,
+    server, set, string, subsequence,
 };
 
 /// The rows of each family.
-pub(super) static FAMILIES: [&[Row]; 15] = [
+pub(super) static FAMILIES: [&[Row]; 16] = [
     &string::ROWS,
     &counter::ROWS,
     &bits::ROWS,
@@ -16,6 +16,7 @@ pub(super) static FAMILIES: [&[Row]; 15] = [
     &moves::ROWS,
     &scan::ROWS,
     &object::ROWS,
+    &memory::ROWS,
     &serialize::ROWS,
     &subsequence::ROWS,
     &keys::ROWS,

@@ -16,7 +16,7 @@
 //!   record's twins have its length, so several may try to claim from L on; one wins.) In a
 //!   transaction, whose records others may publish, a claim is never given back.
 
-use super::pool::count_bytes;
+use crate::memory::{Kind, count, taken};
 use crate::sync::Arc;
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::planted::{self, Planted};
@@ -47,8 +47,8 @@ impl AppendBuffer {
         let mut bytes = Vec::with_capacity(capacity);
         // SAFETY: uninitialised is a valid state of `MaybeUninit`, and the capacity was reserved.
         unsafe { bytes.set_len(capacity) };
-        count_bytes(capacity as i64);
         let buffer = Self { claimed: AtomicUsize::new(length), bytes: bytes.into_boxed_slice() };
+        count(Kind::Buffers, buffer.memory());
         let mut at = 0;
         for part in parts {
             // SAFETY: nobody else has the buffer yet, and it is at least as long as the parts.
@@ -61,6 +61,13 @@ impl AppendBuffer {
     /// Bytes of memory.
     pub fn capacity(&self) -> usize {
         self.bytes.len()
+    }
+
+    /// Bytes that the allocator takes for it all.
+    fn memory(&self) -> i64 {
+        // The shared part: two counts and the buffer's own fields.
+        let shared = 2 * size_of::<usize>() + size_of::<Self>();
+        (taken(self.bytes.len()) + taken(shared)) as i64
     }
 
     /// # Safety
@@ -111,7 +118,7 @@ impl AppendBuffer {
 
 impl Drop for AppendBuffer {
     fn drop(&mut self) {
-        count_bytes(-(self.bytes.len() as i64));
+        count(Kind::Buffers, -self.memory());
     }
 }
 

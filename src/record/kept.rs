@@ -86,7 +86,7 @@ impl Node {
 impl KeptRecords {
     /// Adds a record.
     pub fn push(&self, unlinked: Unlinked, table: u64, ticket: u64) {
-        let bytes = unlinked.record().allocated_size() as u64;
+        let bytes = unlinked.record().taken_size() as u64;
         let kept = KeptRecord { unlinked, table, ticket, bytes };
         // Relaxed: a count.
         self.bytes.fetch_add(bytes, plain::Ordering::Relaxed);

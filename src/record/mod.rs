@@ -38,7 +38,7 @@ pub use intent::Intent;
 pub use kept::{KeptRecord, KeptRecords, TakenRecords, Unlinked};
 pub use layout::{Header, Kind, MAX_LENGTH, RecordRef};
 pub use owned::OwnedRecord;
-pub use pool::{allocated_bytes, count_bytes, thread_allocated};
+pub use pool::idle_bytes;
 pub use usage::Usage;
 pub use value::{Large, LargeValue, NewValue, Stored, Value};
 
@@ -94,7 +94,7 @@ pub unsafe fn retire(guard: &Guard<'_>, record: *mut Header) {
     // SAFETY: the record is alive until the deferred free; the caller holds the pin.
     let (bytes, remains) = unsafe {
         let record = RecordRef::from_raw(record);
-        (record.allocated_size(), Remains::of(record))
+        (record.taken_size(), Remains::of(record))
     };
     // SAFETY: unreachable for later pins and retired once, as the caller vouches; `release` may run
     // on any thread since a record holds nothing bound to one.
@@ -114,7 +114,7 @@ pub unsafe fn retire_both(guard: &Guard<'_>, intent: *mut Header, before: *mut H
     // SAFETY: as in `retire`, for both.
     let (bytes, remains) = unsafe {
         let records = [RecordRef::from_raw(intent), RecordRef::from_raw(before)];
-        let bytes = records.iter().map(|record| record.allocated_size()).sum();
+        let bytes = records.iter().map(|record| record.taken_size()).sum();
         (bytes, records.map(Remains::of))
     };
     // SAFETY: as in `retire`, for both.

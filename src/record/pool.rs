@@ -9,10 +9,11 @@
 //! class keeps at most [`CLASS_LIMIT_BYTES`]; what is freed beyond that goes back to the allocator,
 //! so a thread that only frees (its clients delete what others wrote) does not hoard.
 //!
-//! The pool also counts the bytes handed out (`INFO memory`): a record's size class plus the
-//! buffers that records own.
+//! What is handed out counts as `memory::Kind::Records`, as much as the allocator takes for it.
 
 use super::layout::layout_for;
+pub(super) use crate::memory::taken;
+use crate::memory::{self, Kind};
 use crate::sync::prefetch_write;
 use crate::sync::stripe::Striped;
 use std::alloc::{alloc, dealloc, handle_alloc_error};
@@ -30,21 +31,15 @@ const CLASS_LIMIT_BYTES: usize = 128 << 10;
 /// nearest caches during the grace period, and a publication waits until the record is written.
 const AHEAD: usize = 8;
 
-static ALLOCATED: Striped = Striped::new();
+/// Bytes of blocks that the allocator has given for records: those of records and those that the
+/// pools keep. Changed only where the allocator is asked, so recycling does not pay for it.
+static FROM_ALLOCATOR: Striped = Striped::new();
 
-/// Bytes handed out and not yet given back, over all threads.
-pub fn allocated_bytes() -> u64 {
-    ALLOCATED.sum().max(0) as u64
-}
-
-/// own
-pub fn thread_allocated() -> i64 {
-    ALLOCATED.own()
-}
-
-/// Counts bytes that belong to the keyspace but not to a record: arrays, value buffers.
-pub fn count_bytes(delta: i64) {
-    ALLOCATED.add(delta);
+/// Bytes of blocks that wait in the pools of all threads for the next records: allocated, not part
+/// of [`memory::used_bytes`].
+pub fn idle_bytes() -> u64 {
+    let idle = FROM_ALLOCATOR.sum().wrapping_sub(memory::bytes(Kind::Records) as i64);
+    idle.max(0) as u64
 }
 
 thread_local! {
@@ -60,6 +55,8 @@ struct Pool([Vec<NonNull<u8>>; CLASSES]);
 impl Drop for Pool {
     fn drop(&mut self) {
         for (index, blocks) in self.0.iter().enumerate() {
+            let bytes = blocks.len() * taken((index + 1) * CLASS_BYTES);
+            FROM_ALLOCATOR.add(-(bytes as i64));
             for block in blocks {
                 // SAFETY: the list holds blocks of this class's layout that nobody else has.
                 unsafe { dealloc(block.as_ptr(), layout_for((index + 1) * CLASS_BYTES)) };
@@ -74,28 +71,12 @@ pub(super) const fn class_size(size: usize) -> usize {
     size.next_multiple_of(CLASS_BYTES)
 }
 
-/// What the server's allocator, jemalloc, takes for a request of `size` bytes: the next of its size
-/// classes (16 bytes apart up to 128, from there on four to each doubling), or whole pages from 16
-/// KiB on.
-pub(super) const fn taken(size: usize) -> usize {
-    const EVEN_MAX: usize = 128;
-    const CLASS_MAX: usize = 14 << 10;
-    const PAGE: usize = 4 << 10;
-    if size <= EVEN_MAX {
-        size.next_multiple_of(CLASS_BYTES)
-    } else if size <= CLASS_MAX {
-        // The greatest power of two below `size` begins the four classes.
-        size.next_multiple_of(1 << ((size - 1).ilog2() - 2))
-    } else {
-        size.next_multiple_of(PAGE)
-    }
-}
-
 /// Memory for a record of `size` bytes.
 #[inline]
 pub(super) fn allocate(size: usize) -> NonNull<u8> {
     let size = class_size(size);
-    ALLOCATED.add(size as i64);
+    let bytes = taken(size) as i64;
+    memory::count(Kind::Records, bytes);
     if size <= MAX_CLASS_BYTES {
         let recycled = POOL.try_with(|pool| {
             // SAFETY: the pool is this thread's own and this is the only reference to it: nothing
@@ -113,6 +94,7 @@ pub(super) fn allocate(size: usize) -> NonNull<u8> {
             return block;
         }
     }
+    FROM_ALLOCATOR.add(bytes);
     let layout = layout_for(size);
     // SAFETY: the size is not zero: a record has a header.
     let pointer = unsafe { alloc(layout) };
@@ -127,7 +109,8 @@ pub(super) fn allocate(size: usize) -> NonNull<u8> {
 #[inline]
 pub(super) unsafe fn free(block: NonNull<u8>, size: usize) {
     let size = class_size(size);
-    ALLOCATED.add(-(size as i64));
+    let bytes = taken(size) as i64;
+    memory::count(Kind::Records, -bytes);
     if size <= MAX_CLASS_BYTES {
         let kept = POOL.try_with(|pool| {
             // SAFETY: as in `allocate`.
@@ -142,6 +125,7 @@ pub(super) unsafe fn free(block: NonNull<u8>, size: usize) {
             return;
         }
     }
+    FROM_ALLOCATOR.add(-bytes);
     // SAFETY: allocated with this layout, by the contract.
     unsafe { dealloc(block.as_ptr(), layout_for(size)) };
 }
@@ -149,23 +133,6 @@ pub(super) unsafe fn free(block: NonNull<u8>, size: usize) {
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_is_taken_is_what_jemalloc_says() {
-        use std::alloc::GlobalAlloc;
-        let jemalloc = tikv_jemallocator::Jemalloc;
-        for size in (16..40_000).chain([65_537, 1 << 20, (1 << 20) + 1]) {
-            let layout = layout_for(size);
-            // SAFETY: the size is not zero; the block is given back with the same layout.
-            let usable = unsafe {
-                let block = jemalloc.alloc(layout);
-                let usable = tikv_jemallocator::usable_size(block);
-                jemalloc.dealloc(block, layout);
-                usable
-            };
-            assert_eq!(taken(size), usable, "{size}");
-        }
-    }
 
     #[test]
     fn a_freed_block_serves_the_next_record_of_its_class() {

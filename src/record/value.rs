@@ -2,7 +2,7 @@
 
 use super::RecordRef;
 use super::append::AppendHandle;
-use super::pool::count_bytes;
+use crate::memory::{Kind, count, taken};
 use crate::sync::Arc;
 use bytes::Bytes;
 
@@ -88,9 +88,10 @@ impl Large {
         }
     }
 
-    /// A payload that shares `bytes`; its length counts as the keyspace's memory.
+    /// A payload that shares `bytes`, which count as the keyspace's memory: once more for each
+    /// record that has them, as long as the older ones wait for their grace period.
     pub(super) fn shared(bytes: Bytes) -> Self {
-        count_bytes(bytes.len() as i64);
+        count(Kind::Buffers, taken(bytes.len()) as i64);
         Self::Shared(bytes)
     }
 }
@@ -98,7 +99,7 @@ impl Large {
 impl Drop for Large {
     fn drop(&mut self) {
         if let Self::Shared(bytes) = self {
-            count_bytes(-(bytes.len() as i64));
+            count(Kind::Buffers, -(taken(bytes.len()) as i64));
         }
     }
 }

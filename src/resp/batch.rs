@@ -155,9 +155,21 @@ impl Batch {
         self.finish_command();
     }
 
+    /// Whether there are arguments with buffers of their own.
+    #[must_use]
+    pub fn has_owned(&self) -> bool {
+        !self.owned.is_empty()
+    }
+
+    /// Bytes of such arguments.
+    #[must_use]
+    pub fn owned_bytes(&self) -> usize {
+        self.owned.iter().map(Bytes::len).sum()
+    }
+
     /// Bytes allocated, large arguments aside.
-    #[cfg(test)]
-    pub(super) fn room(&self) -> usize {
+    #[must_use]
+    pub fn room(&self) -> usize {
         self.spans.capacity() * size_of::<Span>()
             + self.ends.capacity() * size_of::<u32>()
             + self.scratch.capacity()

@@ -177,8 +177,8 @@ impl Decoder {
     }
 
     /// Bytes allocated for the command in progress.
-    #[cfg(test)]
-    pub(super) fn room(&self) -> usize {
+    #[must_use]
+    pub fn room(&self) -> usize {
         let collected: usize = self.owned.iter().map(Bytes::len).sum();
         self.spans.capacity() * size_of::<Span>()
             + self.owned.capacity() * size_of::<Bytes>()

@@ -67,7 +67,6 @@ impl Collector {
     }
 
     /// Bytes allocated.
-    #[cfg(test)]
     pub(super) fn room_in_all(&self) -> usize {
         self.bytes.capacity()
     }

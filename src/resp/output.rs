@@ -71,6 +71,13 @@ impl ReplyBuffer {
         self.bytes.len() - self.written + self.parts_left
     }
 
+    /// Bytes allocated, and the bytes of the large values that wait to be written, which others may
+    /// hold too.
+    #[must_use]
+    pub fn room(&self) -> usize {
+        self.bytes.capacity() + self.parts.capacity() * size_of::<Part>() + self.parts_left
+    }
+
     /// Whether nothing is left to write.
     #[must_use]
     #[inline]

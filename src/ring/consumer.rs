@@ -5,7 +5,6 @@ use super::{AHEAD, AWAKE, Boxed, DOZES, ENTRY_BYTES, Ring, SLEEPS, SLOT_BYTES};
 use crate::sync::Arc;
 use crate::sync::atomic::{Ordering, fence};
 use crate::sync::parking::Sleeper;
-use crate::sync::plain;
 use crate::sync::planted::{self, Planted};
 use crate::sync::prefetch_read;
 use std::time::Duration;
@@ -76,8 +75,7 @@ impl Consumer {
             (Kind::Boxed, _) => {
                 // SAFETY: published as boxed; `next` has moved on, so it is taken once.
                 let boxed = unsafe { slot.take_box() };
-                // Relaxed: a count.
-                self.ring.boxed_bytes.fetch_sub(boxed.bytes(), plain::Ordering::Relaxed);
+                self.ring.box_went(boxed.bytes());
                 Some(Read::Boxed(boxed))
             }
             (Kind::Inline, slots) => {

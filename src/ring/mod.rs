@@ -51,6 +51,7 @@ mod tests;
 pub use consumer::{Consumer, Read, Rest};
 pub use slot::{ENTRY_BYTES, SLOT_BYTES};
 
+use crate::memory::{Counted, Kind as Memory, count, taken};
 use crate::sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
 use crate::sync::parking::{self, Waker};
 use crate::sync::plain;
@@ -102,6 +103,7 @@ pub struct Ring {
     waker: Waker,
     /// Bytes of boxed payloads that are published and not yet taken.
     boxed_bytes: plain::AtomicU64,
+    _counted: Counted,
 }
 
 impl Ring {
@@ -110,6 +112,8 @@ impl Ring {
     pub fn new(slots: usize, first: u64) -> (Arc<Self>, Consumer) {
         assert!(slots.is_power_of_two() && slots >= slot::SLOTS_MAX && first > 0);
         let (sleeper, waker) = parking::pair();
+        let mut counted = Counted::new(Memory::Ring);
+        counted.set(taken(slots * size_of::<Slot>()));
         let ring = Arc::new(Self {
             slots: (0..slots).map(|_| Slot::new()).collect(),
             tail: CachePadded::new(AtomicU64::new(first)),
@@ -117,9 +121,24 @@ impl Ring {
             rest: CachePadded::new(AtomicUsize::new(AWAKE)),
             waker,
             boxed_bytes: plain::AtomicU64::new(0),
+            _counted: counted,
         });
         let consumer = Consumer::new(ring.clone(), first, sleeper);
         (ring, consumer)
+    }
+
+    /// Notes that so many bytes of boxed payloads came in. They count as the log's: the next to
+    /// have them is its writer. Ends that somebody shares count once more there.
+    fn box_came(&self, bytes: u64) {
+        // Relaxed, here and below: counts.
+        self.boxed_bytes.fetch_add(bytes, plain::Ordering::Relaxed);
+        count(Memory::Log, bytes.cast_signed());
+    }
+
+    /// Notes that they were taken out.
+    fn box_went(&self, bytes: u64) {
+        self.boxed_bytes.fetch_sub(bytes, plain::Ordering::Relaxed);
+        count(Memory::Log, -bytes.cast_signed());
     }
 
     #[inline]
@@ -318,7 +337,8 @@ impl Drop for Ring {
             };
             if state.kind() == Kind::Boxed {
                 // SAFETY: published with a box that no consumer has taken.
-                drop(unsafe { self.slot(number).take_box() });
+                let boxed = unsafe { self.slot(number).take_box() };
+                self.box_went(boxed.bytes());
             }
             number += state.slots() as u64;
         }
@@ -356,8 +376,7 @@ impl Entry<'_> {
         let kind = match std::mem::replace(&mut self.payload, Payload::Slots) {
             Payload::Slots => Kind::Inline,
             Payload::Boxed(boxed) => {
-                // Relaxed: a count.
-                self.ring.boxed_bytes.fetch_add(boxed.bytes(), plain::Ordering::Relaxed);
+                self.ring.box_came(boxed.bytes());
                 // SAFETY: the slot is this entry's until it is published.
                 unsafe { self.ring.slot(self.ticket).put_box(boxed) };
                 Kind::Boxed

@@ -5,7 +5,11 @@
 //! cache), and gives it back before it waits again. It keeps its desk while replies are not yet
 //! written, a batch is only partly executed, or the unfinished command in the input is too long
 //! to set aside. So ten thousand idle clients cost no buffers, and memory follows the work.
+//!
+//! A desk counts as `memory::Kind::Clients`: when it is made, whenever it is given back or kept
+//! over a wait, and until it goes. What it grows by within a turn is bounded by the turn.
 
+use crate::memory::{Counted, Kind, taken};
 use crate::resp::{Batch, ReplyBuffer};
 
 /// Bytes of a fresh input buffer: what one `recv` can take. Four times Redis's read size: deep
@@ -21,11 +25,27 @@ pub(super) struct Desk {
     pub(super) input: Input,
     pub(super) batch: Batch,
     pub(super) replies: ReplyBuffer,
+    counted: Counted,
 }
 
 impl Desk {
     pub(super) fn new() -> Desk {
-        Desk { input: Input::new(), batch: Batch::new(), replies: ReplyBuffer::new() }
+        let mut desk = Desk {
+            input: Input::new(),
+            batch: Batch::new(),
+            replies: ReplyBuffer::new(),
+            counted: Counted::new(Kind::Clients),
+        };
+        desk.count();
+        desk
+    }
+
+    /// Counts what the desk takes now. Values in its replies count in full, as if they were copied,
+    /// whoever else has them: it is the client that keeps them alive.
+    pub(super) fn count(&mut self) {
+        let input = taken(self.input.buffer.capacity());
+        let batch = self.batch.room() + self.batch.owned_bytes();
+        self.counted.set(taken(size_of::<Desk>()) + input + batch + self.replies.room());
     }
 
     /// Makes the desk ready for whoever comes next, and small again.
@@ -33,6 +53,7 @@ impl Desk {
         self.input.reset();
         self.batch.clear();
         self.replies.clear();
+        self.count();
     }
 }
 

@@ -173,6 +173,13 @@ impl<'s> Database<'s> {
         }
     }
 
+    /// Has a key go on with the history of another, as used now.
+    pub fn set_history(&self, session: &Session<'_>, key: Key<'_>, other: Entry<'_>) {
+        if let Some(record) = self.find(session, key) {
+            record.set_usage(session.used(other.usage()));
+        }
+    }
+
     /// Number of keys (see [`Table::len`] for what it promises under change). A key past its
     /// deadline counts until it is found. It does not count as exposed: a reply that shows it says
     /// so itself ([`Session::expose_all`]).

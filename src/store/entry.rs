@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::record::{Kind, NewValue, RecordRef, Stored, Value, parse_canonical};
+use crate::record::{Kind, NewValue, RecordRef, Stored, Usage, Value, parse_canonical};
 
 /// The longest value that Redis keeps beside its header, which OBJECT ENCODING calls `embstr`.
 const EMBEDDED_MAX: usize = 44;
@@ -54,6 +54,11 @@ impl<'g> Entry<'g> {
     /// Changes with every write of the key but an INCR in place.
     pub fn version(self) -> u64 {
         self.record.version()
+    }
+
+    /// How it was used.
+    pub(super) fn usage(self) -> Usage {
+        self.record.usage()
     }
 
     /// For how many seconds the key was not used, at this Unix time in seconds.

@@ -9,6 +9,7 @@
 #![allow(unsafe_code)]
 
 use super::Session;
+use crate::memory::{Reaping, Remains};
 use crate::sync::Arc;
 use crate::sync::atomic::{AtomicPtr, Ordering};
 use crate::sync::epoch::{Collector, Guard};
@@ -226,12 +227,44 @@ impl Generations {
 
     /// Lets a table go that this thread has unlinked.
     fn unlink(&self, table: *mut Table, session: &Session<'_>) {
-        let old = KeptTable(Unlinked(table, self.reaper.handle()));
+        // SAFETY: as in `current`; nobody has retired it yet.
+        let remains = self.remains(unsafe { &*table }, &session.guard);
+        let reaping = Reaping::announce(remains);
+        let old = KeptTable(Unlinked(table, self.reaper.handle(), reaping));
         match session.log.filter(|log| log.images.is_armed()) {
             Some(log) => log.images.keep_table(old),
             None if planted::is(Planted::FlushWithoutGrace) => old.0.reap(),
             None => old.retire(&session.guard),
         }
+    }
+}
+
+impl Generations {
+    /// What a table that was just unlinked holds: its arrays, and its keys' part of all records,
+    /// as if these were alike in all databases. (With one database in use they are its own.)
+    #[cfg(not(any(loom, shuttle)))]
+    fn remains(&self, table: &Table, guard: &Guard<'_>) -> Remains {
+        use crate::memory::{Kind, bytes, reaping};
+        let keys = table.len();
+        let others = self.slots.iter().filter_map(|slot| {
+            // Acquire: as in `current`.
+            let table = slot.load(Ordering::Acquire);
+            // SAFETY: as in `current`.
+            unsafe { table.as_ref() }.map(Table::len)
+        });
+        let all_keys = keys + others.sum::<u64>();
+        let data_bytes = (bytes(Kind::Records) + bytes(Kind::Buffers))
+            .saturating_sub(reaping().data_bytes)
+            .saturating_sub(crate::sync::epoch::limbo_bytes());
+        let part = u128::from(data_bytes) * u128::from(keys) / u128::from(all_keys.max(1));
+        // No more than `data_bytes`.
+        Remains { data_bytes: part as u64, array_bytes: table.array_bytes(guard), keys }
+    }
+
+    /// Models have no memory to speak of.
+    #[cfg(any(loom, shuttle))]
+    fn remains(&self, _table: &Table, _guard: &Guard<'_>) -> Remains {
+        Remains::default()
     }
 }
 
@@ -343,16 +376,18 @@ impl Replaced {
 }
 
 /// A generation that nobody can reach any more.
-struct Unlinked(*mut Table, ReaperHandle);
+struct Unlinked(*mut Table, ReaperHandle, Reaping);
 
 // SAFETY: a table is Send; the pointer is the only one left.
 unsafe impl Send for Unlinked {}
 
 impl Unlinked {
     fn reap(self) {
-        let Self(table, reaper) = self;
+        let Self(table, reaper, reaping) = self;
         // SAFETY: made by Box::into_raw, unreachable, and taken once.
-        reaper.free(unsafe { Box::from_raw(table) });
+        let mut table = unsafe { Box::from_raw(table) };
+        table.announced(reaping);
+        reaper.free(table);
     }
 }
 

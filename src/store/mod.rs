@@ -40,7 +40,8 @@ pub use scan::{CURSOR_BITS, ScanPosition};
 pub use snapshot::{Snapshot, SnapshotBusy, SnapshotKey};
 pub use transaction::Watched;
 
-use crate::record::{Birth, RecordRef, Usage, allocated_bytes};
+use crate::memory;
+use crate::record::{Birth, RecordRef, Usage};
 use crate::ring::{Consumer, Ring};
 use crate::sync::epoch::{Collector, Guard, Participant, limbo_bytes};
 use crate::sync::plain::{AtomicU64, Ordering};
@@ -230,10 +231,17 @@ impl Keyspace {
         }
     }
 
+    /// Bytes of the arrays of a database's table.
+    #[cfg(not(any(loom, shuttle)))]
+    pub fn array_bytes(&self, index: usize, session: &Session<'_>) -> u64 {
+        let table = self.generations.current(index, &session.guard);
+        table.map_or(0, |table| table.array_bytes(&session.guard))
+    }
+
     /// Memory of the keyspace.
     pub fn report(&self, session: &Session<'_>) -> MemoryReport {
         let mut report = MemoryReport {
-            used_bytes: allocated_bytes(),
+            used_bytes: memory::keyspace_bytes(),
             limbo_bytes: limbo_bytes(),
             ..MemoryReport::default()
         };

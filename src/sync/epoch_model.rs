@@ -41,6 +41,14 @@ pub fn limbo_bytes() -> u64 {
     0
 }
 
+/// Not counted in models.
+pub fn thread_limbo_bytes() -> i64 {
+    0
+}
+
+/// Nothing is bounded in a model.
+pub fn set_limbo_target(_cap_bytes: u64) {}
+
 /// Owner of the epochs of one keyspace.
 #[derive(Clone)]
 pub struct Collector {

@@ -6,6 +6,7 @@
 //! * [`plain`]: standard atomics in every build, for counters and statistics that no protocol
 //!   depends on. Model checkers do not see them, which keeps models small.
 //! * [`epoch`]: pin, retire, collect. crossbeam-epoch on hardware, a checked stand-in elsewhere.
+//! * `allocator`: what jemalloc says of itself.
 //! * [`parking`]: one thread that sleeps until it is woken.
 //! * [`planted`]: faults that tests plant to see the models fail.
 #![allow(unsafe_code)]
@@ -17,6 +18,8 @@ pub mod epoch;
 #[path = "epoch_model.rs"]
 pub mod epoch;
 
+#[cfg(not(any(loom, shuttle)))]
+pub mod allocator;
 #[cfg(any(loom, shuttle))]
 pub mod graveyard;
 pub mod parking;

@@ -34,8 +34,13 @@ impl Striped {
     /// Adds `delta` to the calling thread's cell.
     #[inline]
     pub fn add(&self, delta: i64) {
+        self.add_as(thread_number(), delta);
+    }
+
+    /// The same for a caller that has its [`thread_number`] at hand, since it counts several times.
+    #[inline]
+    pub fn add_as(&self, number: usize, delta: i64) {
         // Relaxed throughout: a statistic; nothing is published through it.
-        let number = thread_number();
         if number < STRIPES - 1 {
             let cell = &self.cells[number];
             cell.store(cell.load(Ordering::Relaxed).wrapping_add(delta), Ordering::Relaxed);
@@ -44,23 +49,31 @@ impl Striped {
         }
     }
 
-    /// own
+    /// The sum of the cells: of those that a thread has, and of the shared one.
+    pub fn sum(&self) -> i64 {
+        // Relaxed: as for the cells. Who has waited for a thread's end sees the number it had.
+        let given = NEXT_NUMBER.load(Ordering::Relaxed).min(STRIPES - 1);
+        let own = self.cells[..given].iter().map(|cell| cell.load(Ordering::Relaxed));
+        let shared = self.cells[STRIPES - 1].load(Ordering::Relaxed);
+        // Cells may wrap, the sum of all is right.
+        own.fold(shared, i64::wrapping_add)
+    }
+
+    /// The calling thread's cell: what it has added so far. Those that share a cell see its sum.
+    #[inline]
     pub fn own(&self) -> i64 {
         self.cells[thread_number().min(STRIPES - 1)].load(Ordering::Relaxed)
     }
-
-    /// The sum of the cells.
-    pub fn sum(&self) -> i64 {
-        self.cells.iter().map(|cell| cell.load(Ordering::Relaxed)).sum()
-    }
 }
+
+/// How many numbers were given to threads.
+static NEXT_NUMBER: AtomicUsize = AtomicUsize::new(0);
 
 /// A number for the calling thread, given at its first use and never to another thread.
 #[inline]
 pub fn thread_number() -> usize {
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
     thread_local! {
-        static NUMBER: usize = NEXT.fetch_add(1, Ordering::Relaxed);
+        static NUMBER: usize = NEXT_NUMBER.fetch_add(1, Ordering::Relaxed);
     }
     // A thread that is being torn down may still free records: the shared cell serves it.
     NUMBER.try_with(|number| *number).unwrap_or(usize::MAX)
@@ -80,5 +93,15 @@ mod tests {
             }
         });
         assert_eq!(total.sum(), 30 * 3 * 1000);
+    }
+
+    #[test]
+    fn a_thread_sees_what_it_has_added() {
+        let total = Striped::new();
+        let before = total.own();
+        total.add(5);
+        total.add(-2);
+        assert_eq!(total.own() - before, 3);
+        assert_eq!(total.sum(), 3);
     }
 }

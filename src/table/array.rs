@@ -11,7 +11,8 @@
 //!   lost), so the counters never say less than the truth and the limit is strict.
 
 use super::slot::{Slot, Word, tag_of};
-use crate::record::{Header, Key, RecordRef, count_bytes};
+use crate::memory::{Kind, count, taken};
+use crate::record::{Header, Key, RecordRef};
 use crate::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 use crate::sync::planted::{self, Planted};
 use std::ptr::null_mut;
@@ -115,7 +116,7 @@ impl Array {
             #[cfg(any(loom, shuttle))]
             freed: crate::sync::AtomicBool::new(false),
         };
-        count_bytes(array.memory());
+        count(Kind::Arrays, array.memory() as i64);
         #[cfg(any(loom, shuttle))]
         crate::sync::graveyard::born();
         Box::new(array)
@@ -144,8 +145,9 @@ impl Array {
         assert!(!freed, "use after free: an array was touched after its grace period");
     }
 
-    fn memory(&self) -> i64 {
-        (size_of::<Self>() + self.lines.len() * size_of::<Line>()) as i64
+    /// Bytes that the allocator takes for it.
+    pub(super) fn memory(&self) -> usize {
+        taken(size_of::<Self>()) + taken(self.lines.len() * size_of::<Line>())
     }
 
     pub(super) fn capacity(&self) -> usize {
@@ -266,7 +268,10 @@ impl Array {
             planted::ordering(Ordering::Release, Planted::RelaxedBegin),
             Ordering::Relaxed,
         );
-        if won.is_err() {
+        if won.is_ok() {
+            // SAFETY: the array is reached under a pin, and what it owns goes with it.
+            count(Kind::Arrays, unsafe { &*migration }.memory() as i64);
+        } else {
             // SAFETY: both were just made and nobody else has seen them.
             unsafe {
                 drop(Box::from_raw(migration));
@@ -366,18 +371,24 @@ impl Array {
 
 impl Drop for Array {
     fn drop(&mut self) {
-        count_bytes(-self.memory());
+        count(Kind::Arrays, -(self.memory() as i64));
         // Relaxed: dropped after a grace period or by its only owner.
         let migration = self.migration.load(Ordering::Relaxed);
         if !migration.is_null() {
             // SAFETY: made by Box::into_raw in `begin`, owned by this array. Its target is not
             // owned and stays.
-            drop(unsafe { Box::from_raw(migration) });
+            let migration = unsafe { Box::from_raw(migration) };
+            count(Kind::Arrays, -(migration.memory() as i64));
         }
     }
 }
 
 impl Migration {
+    /// Bytes that the allocator takes for it.
+    fn memory(&self) -> usize {
+        taken(size_of::<Self>()) + taken(size_of_val(&*self.done))
+    }
+
     /// The next array.
     pub(super) fn target_pointer(&self) -> *mut Array {
         self.target

@@ -25,7 +25,7 @@
 use super::Table;
 use super::array::{Array, CHUNK, Migration};
 use super::slot::{Word, tag_of};
-use crate::record::{self, Header, RecordRef};
+use crate::record::{self, RecordRef};
 use crate::sync::atomic::{AtomicPtr, Ordering};
 use crate::sync::epoch::Guard;
 use crate::sync::planted::{self, Planted};
@@ -208,7 +208,7 @@ impl<'g> Moving<'g> {
     /// Retires the array after it has been replaced as the root.
     fn retire_array(&self, guard: &Guard<'_>) {
         let retired = SendArray(self.pointer);
-        let bytes = self.array.capacity() * size_of::<*mut Header>();
+        let bytes = self.array.memory();
         // SAFETY: the array is out of the root, which was its only way in for later pins (the
         // array before it is gone: one migration at a time); the caller has won the swap, so it is
         // retired once. Its records belong to the next array now.

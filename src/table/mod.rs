@@ -56,6 +56,7 @@ pub use scan::{GRAIN_BITS, Which};
 pub use transaction::{Committed, Found, Transaction};
 pub use write::Decision;
 
+use crate::memory::{Counted, Kind, Reaping, taken};
 use crate::record::{Header, Key, RecordRef};
 use crate::sync::Arc;
 use crate::sync::atomic::{AtomicPtr, Ordering};
@@ -102,6 +103,11 @@ pub struct Table {
     migrated: plain::AtomicU64,
     /// Where commits over several keys are told, if anywhere.
     journal: Option<Arc<dyn BlockJournal>>,
+    /// What its own parts take, arrays apart.
+    #[cfg_attr(any(loom, shuttle), expect(dead_code, reason = "models ask for no figures"))]
+    counted: Counted,
+    /// What it was announced to hold when it went out of use.
+    reaping: Reaping,
     /// Freed after everything else: no guard outlives the table's user.
     _collector: Collector,
     /// Model checkers only: a freed table is poisoned and kept, so that touching it is caught.
@@ -123,16 +129,22 @@ impl Table {
         journal: Option<Arc<dyn BlockJournal>>,
     ) -> Self {
         assert!(options.segment_bits <= 20);
-        let segments = 0..1usize << options.segment_bits;
+        let segments: Box<[AtomicPtr<Array>]> =
+            (0..1usize << options.segment_bits).map(|_| AtomicPtr::new(null_mut())).collect();
+        let mut counted = Counted::new(Kind::Arrays);
+        let parts = [size_of::<Self>(), size_of::<Striped>(), size_of_val(&*segments)];
+        counted.set(parts.map(taken).iter().sum());
         Self {
             number,
-            segments: segments.map(|_| AtomicPtr::new(null_mut())).collect(),
+            segments,
             options,
             live: Striped::new(),
             expiring: Box::default(),
             migrating: plain::AtomicUsize::new(0),
             migrated: plain::AtomicU64::new(0),
             journal,
+            counted,
+            reaping: Reaping::default(),
             _collector: collector,
             #[cfg(any(loom, shuttle))]
             freed: crate::sync::AtomicBool::new(false),
@@ -141,7 +153,7 @@ impl Table {
 
     /// Frees a table that nobody can reach any more, as a model does: poisoned and kept.
     #[cfg(any(loom, shuttle))]
-    pub fn free(self: Box<Self>) {
+    pub fn free(mut self: Box<Self>) {
         let freed = self.freed.swap(true, crate::sync::Ordering::SeqCst);
         assert!(!freed, "a table was freed twice");
         self.free_arrays();
@@ -168,6 +180,24 @@ impl Table {
     /// Number of present keys with a deadline; as exact as [`Table::len`].
     pub fn expiring(&self) -> u64 {
         self.expiring.sum().max(0) as u64
+    }
+
+    /// Bytes of the arrays that hold its keys now: not of those that are left, nor of those that
+    /// are moved into.
+    #[cfg(not(any(loom, shuttle)))]
+    pub fn array_bytes(&self, _guard: &Guard<'_>) -> u64 {
+        let roots = self.segments.iter().map(|root| {
+            // Acquire: as in `root`.
+            let root = root.load(Ordering::Acquire);
+            // SAFETY: as in `root`.
+            unsafe { root.as_ref() }.map_or(0, |array| array.memory() as u64)
+        });
+        roots.sum::<u64>() + self.counted.bytes() as u64
+    }
+
+    /// Says what was announced of it when it went out of use; taken back as it is freed.
+    pub fn announced(&mut self, reaping: Reaping) {
+        self.reaping = reaping;
     }
 
     /// Whether no key is present.
@@ -326,8 +356,8 @@ impl Table {
 
 impl Table {
     /// Frees all records and arrays. Only for a caller that has the table alone.
-    fn free_arrays(&self) {
-        for root in &self.segments {
+    fn free_arrays(&mut self) {
+        for (left, root) in (1..=self.segments.len() as u64).rev().zip(&self.segments) {
             // Relaxed: nobody else is left.
             let mut pointer = root.load(Ordering::Relaxed);
             while !pointer.is_null() {
@@ -339,6 +369,8 @@ impl Table {
                     pointer = next;
                 }
             }
+            // Hashes are spread evenly, so the segments are about equal.
+            self.reaping.free_part(left);
         }
     }
 }

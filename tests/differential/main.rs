@@ -117,6 +117,20 @@ fn random_commands_are_answered_as_redis_does() {
     assert_none(&run(addresses, &rows, seed, count));
 }
 
+/// Under another policy other things are told and refused. Nothing is evicted: there is no cap.
+#[test]
+fn the_policy_decides_what_is_told_as_in_redis() {
+    for policy in ["allkeys-lru", "volatile-lfu"] {
+        let (redis, ours) = (RedisServer::start(), Server::start());
+        let line = format!("CONFIG SET maxmemory-policy {policy}");
+        assert_eq!(redis.connect().ask(&line), "+OK\r\n");
+        assert_eq!(ours.connect().ask(&line), "+OK\r\n");
+        let addresses = Addresses { redis: redis.address, ours: ours.address };
+        let rows = rows_of("basics,keyspace,inspection,serialization");
+        assert_none(&run(addresses, &rows, 1, 6_000));
+    }
+}
+
 /// What the rules forgive is enough for a server that is right.
 #[test]
 fn redis_agrees_with_itself() {

@@ -11,6 +11,7 @@ mod binary_values;
 mod commands;
 mod concurrency;
 mod differential;
+mod eviction_settings;
 mod handshake;
 mod inline_commands;
 mod life_cycle;

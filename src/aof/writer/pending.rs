@@ -13,7 +13,11 @@
 //! one. A long block takes several pieces, of which the last one ends the command.
 //!
 //! All positions are offsets in the file.
+//!
+//! The buffers count as `memory::Kind::Log`, as often as the pieces change. A shared value counts
+//! in full, since the log may be the last to have it.
 
+use crate::memory::{Counted, Kind, taken};
 use bytes::Bytes;
 use std::collections::VecDeque;
 
@@ -36,6 +40,14 @@ impl Content {
         match self {
             Content::Copied(bytes) => bytes,
             Content::Shared(bytes) => bytes,
+        }
+    }
+
+    /// Bytes that the allocator has taken for it.
+    fn taken(&self) -> usize {
+        match self {
+            Content::Copied(bytes) => taken(bytes.capacity()),
+            Content::Shared(bytes) => taken(bytes.len()),
         }
     }
 }
@@ -62,13 +74,35 @@ pub(super) struct Output {
     /// The place of the open buffer in the file.
     open_start: u64,
     spares: Vec<Vec<u8>>,
+    /// What the pieces and the spares take.
+    closed_bytes: usize,
+    counted: Counted,
 }
 
 impl Output {
     /// Nothing, to be written at `start`.
     pub(super) fn new(start: u64) -> Self {
         let open = Vec::with_capacity(PIECE_BYTES);
-        Self { pieces: VecDeque::new(), open, open_start: start, spares: Vec::new() }
+        let mut output = Self {
+            pieces: VecDeque::new(),
+            open,
+            open_start: start,
+            spares: Vec::new(),
+            closed_bytes: 0,
+            counted: Counted::new(Kind::Log),
+        };
+        output.count();
+        output
+    }
+
+    fn count(&mut self) {
+        self.counted.set(self.closed_bytes + taken(self.open.capacity()));
+    }
+
+    fn push(&mut self, piece: Piece) {
+        self.closed_bytes += piece.content.taken();
+        self.pieces.push_back(piece);
+        self.count();
     }
 
     /// The buffer that takes more bytes.
@@ -94,7 +128,7 @@ impl Output {
         let piece =
             Piece { start: self.open_start, content: Content::Shared(bytes), ends_command: false };
         self.open_start = piece.end();
-        self.pieces.push_back(piece);
+        self.push(piece);
     }
 
     /// Makes a full open buffer a piece. A command has just ended.
@@ -116,11 +150,17 @@ impl Output {
         if self.open.is_empty() {
             return;
         }
-        let next = self.spares.pop().unwrap_or_else(|| Vec::with_capacity(PIECE_BYTES));
+        let next = match self.spares.pop() {
+            Some(spare) => {
+                self.closed_bytes -= taken(spare.capacity());
+                spare
+            }
+            None => Vec::with_capacity(PIECE_BYTES),
+        };
         let content = Content::Copied(std::mem::replace(&mut self.open, next));
         let piece = Piece { start: self.open_start, content, ends_command };
         self.open_start = piece.end();
-        self.pieces.push_back(piece);
+        self.push(piece);
     }
 
     /// The bytes from `position` to the end of their piece, and whether a command ends with them;
@@ -144,7 +184,9 @@ impl Output {
     /// Lets go of what lies before `position`, a piece at a time.
     pub(super) fn forget(&mut self, position: u64) {
         while self.pieces.front().is_some_and(|piece| piece.end() <= position) {
-            if let Some(Piece { content: Content::Copied(bytes), .. }) = self.pieces.pop_front() {
+            let Some(Piece { content, .. }) = self.pieces.pop_front() else { break };
+            self.closed_bytes -= content.taken();
+            if let Content::Copied(bytes) = content {
                 self.spare(bytes);
             }
         }
@@ -156,6 +198,7 @@ impl Output {
                 self.open = Vec::with_capacity(PIECE_BYTES);
             }
         }
+        self.count();
     }
 
     /// Begins anew at another place; nothing may be left.
@@ -166,13 +209,40 @@ impl Output {
 
     /// Gives the emptied buffers back to the system.
     pub(super) fn trim(&mut self) {
-        self.spares = Vec::new();
+        let spares = std::mem::take(&mut self.spares);
+        self.closed_bytes -= spares.iter().map(|spare| taken(spare.capacity())).sum::<usize>();
+        self.count();
     }
 
     fn spare(&mut self, mut bytes: Vec<u8>) {
         if self.spares.len() < SPARES_MAX && bytes.capacity() <= 2 * PIECE_BYTES {
             bytes.clear();
+            self.closed_bytes += taken(bytes.capacity());
             self.spares.push(bytes);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_buffers_of_the_log_are_counted_until_they_go() {
+        let mut output = Output::new(0);
+        let empty = output.counted.bytes();
+        assert_eq!(empty, PIECE_BYTES);
+        for _ in 0..5 {
+            output.open().resize(PIECE_BYTES, b'x');
+            output.command_ended();
+        }
+        output.splice(Bytes::from(vec![b'v'; 100_000]));
+        let full = output.counted.bytes();
+        assert_eq!(full, 6 * PIECE_BYTES + taken(100_000));
+        output.forget(3 * PIECE_BYTES as u64);
+        assert_eq!(output.counted.bytes(), full, "three buffers are spare");
+        output.forget(output.end());
+        output.trim();
+        assert_eq!((output.counted.bytes(), output.closed_bytes), (empty, 0));
     }
 }

@@ -4,14 +4,18 @@ mod batches;
 mod bits;
 mod docs;
 mod many_keys;
+mod memory;
 mod persistence;
 mod recorded;
 mod server_info;
 mod transactions;
 
+use super::context::{Context, Counts};
+use super::persistence::Stage;
 use super::{Client, Engine, Position, Progress, ServerState};
 use crate::config::Config;
 use crate::resp::{Batch, Decoder, Limits, ReplyBuffer};
+use crate::store::Evictor;
 use crate::sync::Arc;
 
 /// A server with one worker, and what its replies went through.
@@ -86,6 +90,29 @@ impl Server {
         let reply = self.run(connection, format!("{line}\r\n").as_bytes());
         String::from_utf8(reply).expect("text")
     }
+}
+
+/// Calls `body` with the context of a new server and connection.
+pub(super) fn with_context(body: impl FnOnce(&mut Context<'_>)) {
+    let state = ServerState::new(Config::default(), 1);
+    let local = state.keyspace.join();
+    let mut client = Client::new(1, "127.0.0.1:1".to_owned());
+    let (mut out, mut spare_queue) = (ReplyBuffer::new(), None);
+    body(&mut Context {
+        state: &state,
+        database: state.keyspace.database(0),
+        session: local.pin(),
+        attendance: None,
+        client: &mut client,
+        out: &mut out,
+        spare_queue: &mut spare_queue,
+        stage: Stage::Open,
+        alone: false,
+        evictor: &mut Evictor::default(),
+        is_bounded: false,
+        is_out_of_memory: false,
+        counts: Counts::default(),
+    });
 }
 
 /// A command as an array of bulk strings.

@@ -41,6 +41,58 @@ fn info_has_the_fields_that_clients_read() {
 }
 
 #[test]
+fn info_memory_has_the_fields_of_redis_in_their_order() {
+    // What redis-server 7.0.15 shows.
+    const FIELDS: &str = "used_memory used_memory_human used_memory_rss used_memory_rss_human \
+        used_memory_peak used_memory_peak_human used_memory_peak_perc used_memory_overhead \
+        used_memory_startup used_memory_dataset used_memory_dataset_perc allocator_allocated \
+        allocator_active allocator_resident total_system_memory total_system_memory_human \
+        used_memory_lua used_memory_vm_eval used_memory_lua_human used_memory_scripts_eval \
+        number_of_cached_scripts number_of_functions number_of_libraries \
+        used_memory_vm_functions used_memory_vm_total used_memory_vm_total_human \
+        used_memory_functions used_memory_scripts used_memory_scripts_human maxmemory \
+        maxmemory_human maxmemory_policy allocator_frag_ratio allocator_frag_bytes \
+        allocator_rss_ratio allocator_rss_bytes rss_overhead_ratio rss_overhead_bytes \
+        mem_fragmentation_ratio mem_fragmentation_bytes mem_not_counted_for_evict \
+        mem_replication_backlog mem_total_replication_buffers mem_clients_slaves \
+        mem_clients_normal mem_cluster_links mem_aof_buffer mem_allocator \
+        active_defrag_running lazyfree_pending_objects lazyfreed_objects";
+    let mut server = Server::new();
+    let mut connection = server.connect();
+    server.line(&mut connection, "SET a 1");
+    let info = server.line(&mut connection, "INFO memory");
+    let names: Vec<_> = info.lines().filter_map(|line| Some(line.split_once(':')?.0)).collect();
+    let expected: Vec<_> = FIELDS.split_whitespace().collect();
+    assert_eq!(names[..expected.len()], expected[..]);
+    assert!(names[expected.len()..].iter().all(|name| name.starts_with("mem_")), "{names:?}");
+    let used: u64 = field(&info, "used_memory").parse().expect("a number");
+    // The pointers to the segments of one table and its two striped totals.
+    assert!(used > 3 * (8 << 10), "{used} bytes");
+}
+
+#[test]
+fn memory_tells_what_it_is_used_for() {
+    let mut server = Server::new();
+    let mut connection = server.connect();
+    server.line(&mut connection, "SET a 1\r\nSELECT 3\r\nSET b 1");
+    let stats = server.line(&mut connection, "MEMORY STATS");
+    assert!(stats.starts_with("*58\r\n$14\r\npeak.allocated\r\n:"), "{stats}");
+    let databases = ["$4\r\ndb.0\r\n*6\r\n$23\r\noverhead.hashtable.main\r\n:", "$4\r\ndb.3\r\n*6"];
+    assert!(databases.iter().all(|database| stats.contains(database)), "{stats}");
+    assert!(stats.contains("\r\nkeys.count\r\n:2\r\n"), "{stats}");
+    let stats = server.line(&mut connection, "HELLO 3\r\nMEMORY STATS\r\nMEMORY USAGE none");
+    assert!(stats.contains("%29\r\n") && stats.contains("peak.percentage\r\n,"), "{stats}");
+    assert!(stats.ends_with("\r\n_\r\n"), "{stats}");
+    assert_eq!(server.line(&mut connection, "MEMORY PURGE"), "+OK\r\n");
+    let report = server.line(&mut connection, "MEMORY MALLOC-STATS");
+    assert!(report.contains("jemalloc statistics"), "{report}");
+    let text = server.line(&mut connection, "MEMORY DOCTOR");
+    assert!(text.contains("memory"), "{text}");
+    let help = server.line(&mut connection, "MEMORY HELP");
+    assert!(help.contains("USAGE <key> [SAMPLES <count>]"), "{help}");
+}
+
+#[test]
 fn info_shows_the_sections_asked_for_in_its_own_order() {
     let mut server = Server::new();
     let mut connection = server.connect();
@@ -75,7 +127,7 @@ fn settings_are_found_by_pattern() {
     );
     assert_eq!(
         server
-            .line(&mut connection, "HELLO 2\r\nCONFIG GET maxm* MAXMEMORY")
+            .line(&mut connection, "HELLO 2\r\nCONFIG GET maxm*mory MAXMEMORY *-policy")
             .rsplit_once("modules\r\n*0\r\n")
             .expect("after HELLO")
             .1,

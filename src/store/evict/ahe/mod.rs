@@ -41,7 +41,7 @@ mod lane;
 mod model;
 mod newcomers;
 
-pub use lane::Lane;
+pub(in crate::store) use lane::Lane;
 
 use super::moment::Moment;
 use crate::record::Usage;
