@@ -17,6 +17,7 @@ mod commits_reads;
 mod copies;
 mod counters;
 mod ends;
+mod eviction;
 mod exclusive;
 mod expiry;
 mod flush;

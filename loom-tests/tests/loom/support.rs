@@ -104,7 +104,9 @@ pub(crate) fn keyspace(slots: usize) -> Arc<Keyspace> {
 pub(crate) fn databases(databases: usize, slots: usize) -> Arc<Keyspace> {
     let table = TableOptions { segment_bits: 0, first_slots: slots };
     let clock = ClockSource::Manual(NOW);
-    Arc::new(Keyspace::new(KeyspaceOptions { databases, hash_seed: Some([1, 2]), table, clock }))
+    let hash_seed = Some([1, 2]);
+    let others = KeyspaceOptions::default();
+    Arc::new(Keyspace::new(KeyspaceOptions { databases, hash_seed, table, clock, ..others }))
 }
 
 /// A keyspace of four slots with key `k` in the last one, in the middle of growing: the first two
