@@ -1,4 +1,5 @@
-//! What is remembered of keys that were evicted: eight bytes each, for a few more than memory holds.
+//! What is remembered of keys that were evicted: eight bytes each, for about as many as
+//! memory holds.
 //!
 //! ```text
 //! 0      24      29  31         32            64

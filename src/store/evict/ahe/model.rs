@@ -8,9 +8,9 @@
 //!
 //! A key is worth the most uses per tick of its stay that any plan of how long to keep it brings:
 //! `V[b] = max over e >= b of (sum of S_j p_j (1 + W_j / 2)) / (sum of S_j D_j (1 - p_j / 2))`,
-//! both sums over b..=e, with `S` the share that is still unused, `D` the width of a bucket, and `W_j`
-//! what the key is worth after that use beyond the price of its stay. (It is Gittins' index of a
-//! bandit whose arms are the places of the cache.) One pass from the oldest bucket finds all
+//! both sums over b..=e, with `S` the share that is still unused, `D` the width of a bucket, and
+//! `W_j` what the key is worth after that use beyond the price of its stay. (It is Gittins' index
+//! of a bandit whose arms are the places of the cache.) One pass from the oldest bucket finds all
 //! maxima: an age whose followers are worth more than itself is merged with them.
 
 use super::class::{BUCKETS, CLASSES, INTERVALS, LEVELS, class_after, edge_of};
