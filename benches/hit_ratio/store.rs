@@ -17,7 +17,7 @@ const FAR: u64 = i64::MAX as u64;
 
 /// An empty store with a policy and a bound; none if there is no such policy, or none that evicts.
 pub(crate) fn open(policy: &str, objects: usize) -> Option<Box<dyn Cache>> {
-    let policy = Policy::from_name(policy)?;
+    let policy = Policy::from_name(policy.as_bytes())?;
     let Policy::Evict(scope, _) = policy else {
         return None;
     };
