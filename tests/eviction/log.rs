@@ -40,7 +40,7 @@ fn write(target: &Target, seed: u64) {
 
 fn bound(client: &mut Client, policy: &str) {
     client.configure("maxmemory-policy", policy);
-    let bytes = client.used_bytes() + 2_000_000;
+    let bytes = client.used_bytes() + 500_000;
     client.configure("maxmemory", &bytes.to_string());
 }
 
