@@ -268,6 +268,7 @@ impl Engine {
         let mut session = self.local.pin();
         let room = self.evictor.make_headroom(&self.state.keyspace, &mut session, EVICTION_SLICE);
         drop(session);
+        self.state.stats.excess.note(room == Room::Short);
         count_evicted(&self.stats, self.evictor.take_evicted());
         self.stats.expired_keys.add(self.local.take_expired());
         self.wake_log();

@@ -83,13 +83,13 @@ pub(super) static ROWS: [Row; 1] = [Row {
 }];
 
 /// The most bytes that the data may take; 0 for as many as there are.
-pub(super) fn maxmemory_bytes(_state: &ServerState) -> u64 {
-    0
+pub(super) fn maxmemory_bytes(state: &ServerState) -> u64 {
+    state.keyspace.eviction().settings().max_bytes()
 }
 
 /// How keys are chosen that have to go.
-pub(super) fn maxmemory_policy(_state: &ServerState) -> &'static str {
-    "noeviction"
+pub(super) fn maxmemory_policy(state: &ServerState) -> &'static str {
+    state.keyspace.eviction().settings().policy().name()
 }
 
 /// The figures of one moment, in bytes unless they say otherwise. Redis's terms: the *overhead* is

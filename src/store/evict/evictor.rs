@@ -309,7 +309,7 @@ impl Evictor {
         self.weights.extend(weights.filter(|(_, keys)| *keys > 0));
         let keys: u64 = self.weights.iter().map(|(_, keys)| keys).sum();
         let bounds = Bounds::of(keyspace.eviction().settings());
-        self.capacity = gauge::capacity(bounds, keys);
+        self.capacity = gauge::capacity(keyspace, bounds, keys);
     }
 
     /// Offers some keys in adjacent slots. True if one of them was past its deadline and has gone.
@@ -435,5 +435,5 @@ fn excess(keyspace: &Keyspace, session: &Session<'_>, bounds: Bounds, headroom: 
         bound => used.cast_signed() - bound.saturating_sub(headroom).cast_signed(),
     };
     let keys = if bounds.keys > 0 { gauge::keys(keyspace, session) } else { 0 };
-    over(gauge::used_bytes(), bounds.bytes).max(over(keys, bounds.keys))
+    over(gauge::used_bytes(keyspace), bounds.bytes).max(over(keys, bounds.keys))
 }

@@ -5,8 +5,9 @@
 //! count alone: half of the room, divided by the threads, so that all together cannot pass the
 //! bound.
 //!
-//! What is unlinked and waits for readers (limbo, flushed tables) is as good as freed: to evict
-//! more because of it would never end. It is kept small by other means (`sync::epoch`).
+//! What is unlinked and waits for readers or for a snapshot (limbo, flushed tables, images) is as
+//! good as freed: to evict more because of it would never end. Limbo is kept small by other means
+//! (`sync::epoch`).
 
 use super::settings::Settings;
 use crate::memory;
@@ -14,8 +15,8 @@ use crate::store::{Keyspace, Session};
 use crate::sync::epoch::{limbo_bytes, thread_limbo_bytes};
 
 /// Bytes that count against `maxmemory`.
-pub(super) fn used_bytes() -> u64 {
-    let gone = limbo_bytes() + memory::reaping_bytes();
+pub(super) fn used_bytes(keyspace: &Keyspace) -> u64 {
+    let gone = limbo_bytes() + memory::reaping_bytes() + keyspace.image_bytes();
     memory::counted_bytes().saturating_sub(gone)
 }
 
@@ -68,10 +69,10 @@ impl Allowance {
 }
 
 /// How many keys of a kind of which there are `keys` now there will be at the bounds.
-pub(super) fn capacity(bounds: Bounds, keys: u64) -> u64 {
+pub(super) fn capacity(keyspace: &Keyspace, bounds: Bounds, keys: u64) -> u64 {
     let by_bytes = match bounds.bytes {
         0 => keys,
-        bytes => (keys as f64 * bytes as f64 / used_bytes().max(1) as f64) as u64,
+        bytes => (keys as f64 * bytes as f64 / used_bytes(keyspace).max(1) as f64) as u64,
     };
     // At the bound one goes before the next one comes.
     if bounds.keys > 0 { bounds.keys + 1 } else { by_bytes }

@@ -1,6 +1,7 @@
 //! The settings of eviction, which may change at any time.
 
 use super::policy::{Policy, Score};
+use crate::sync::epoch::set_limbo_target;
 use crate::sync::plain::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -59,7 +60,7 @@ macro_rules! words {
             #[doc = $what]
             #[inline]
             pub fn $get(&self) -> u64 {
-                // Relaxed, here and below: a number, nothing is published through it.
+                // Relaxed: as in `max_bytes`.
                 self.$get.load(Ordering::Relaxed)
             }
 
@@ -73,6 +74,9 @@ macro_rules! words {
 
 impl Settings {
     pub(super) fn new(options: EvictionOptions) -> Self {
+        if options.max_bytes > 0 {
+            set_limbo_target(options.max_bytes);
+        }
         Self {
             max_bytes: AtomicU64::new(options.max_bytes),
             max_keys: AtomicU64::new(options.max_keys),
@@ -84,8 +88,20 @@ impl Settings {
         }
     }
 
+    /// Bytes that the data may take, 0 for any number.
+    #[inline]
+    pub fn max_bytes(&self) -> u64 {
+        // Relaxed, here and below: a number, nothing is published through it.
+        self.max_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Sets it. With a bound less may wait for readers; that is the process's.
+    pub fn set_max_bytes(&self, bytes: u64) {
+        self.max_bytes.store(bytes, Ordering::Relaxed);
+        set_limbo_target(bytes);
+    }
+
     words! {
-        max_bytes, set_max_bytes, "Bytes that the data may take, 0 for any number.";
         max_keys, set_max_keys, "Keys that there may be, 0 for any number.";
         samples, set_samples, "Keys looked at for one victim.";
         tenacity, set_tenacity, "How long a request may be kept waiting for victims.";

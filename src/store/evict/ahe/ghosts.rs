@@ -1,4 +1,5 @@
-//! What is remembered of keys that were evicted: eight bytes each, as many as memory holds keys.
+//! What is remembered of keys that were evicted: eight bytes each, for about as many as
+//! memory holds.
 //!
 //! ```text
 //! 0      24      29  31         32            64
@@ -13,21 +14,22 @@
 //! a place at once one is overwritten, and a ghost may be found by two. Each costs the model one
 //! count among thousands. The place is one word, so nobody sees half a ghost.
 //!
-//! The tables of all sizes (powers of two) are made when they are first needed and then stay, so
-//! that the threads that use one need no permission; the current one has twice the memory of all
-//! smaller ones together.
+//! There are not many more than keys: a key whose ghost is still there counts neither as used nor
+//! as lost, and what is known of its class waits for it.
+//!
+//! Tables are made for powers of two, when they are first needed, and then stay, so that threads
+//! that use one need no permission; as many of its lines are used as the keys ask for.
 
 use super::class::CLASSES;
 use crate::record::Usage;
 use crate::sync::OnceLock;
-use crate::sync::plain::{AtomicU64, AtomicUsize, Ordering};
+use crate::sync::plain::{AtomicU64, Ordering};
 
 /// Ghosts of a cache line.
 const LINE: usize = 8;
-/// Sizes of tables: 2^0 to 2^32 lines.
-const SIZES: usize = 33;
-/// No table yet.
-const NONE: usize = SIZES;
+/// Sizes of tables: 2^0 to 2^31 lines.
+const SIZES: usize = 32;
+const LINES_MAX: u64 = 1 << (SIZES - 1);
 
 const CLOCK_MASK: u64 = (1 << 24) - 1;
 const CLASS_SHIFT: u32 = 24;
@@ -69,8 +71,8 @@ impl Ghost {
 /// The ghosts.
 pub(super) struct Ghosts {
     tables: [OnceLock<Box<[Line]>>; SIZES],
-    /// Which table is in use.
-    current: AtomicUsize,
+    /// Lines in use: of the smallest table that has so many.
+    lines: AtomicU64,
 }
 
 /// The bits of a place that a ghost keeps, the occupied bit among them.
@@ -82,39 +84,38 @@ fn identity(place: u64) -> u64 {
 impl Ghosts {
     /// No ghosts, and no room for any.
     pub(super) fn new() -> Self {
-        Self { tables: [const { OnceLock::new() }; SIZES], current: AtomicUsize::new(NONE) }
+        Self { tables: [const { OnceLock::new() }; SIZES], lines: AtomicU64::new(0) }
     }
 
-    /// Makes room for the ghosts of `keys` keys. A number that is a little outside of what the
-    /// table is made for changes nothing: it is an estimate, and a new table begins empty.
+    /// Makes room for the ghosts of `keys` keys. A number that is a little outside of what there is
+    /// room for changes nothing: it is an estimate, and a new table begins empty.
     pub(super) fn resize(&self, keys: u64) {
-        // Relaxed: the table itself is published by its OnceLock.
-        let current = self.current.load(Ordering::Relaxed);
-        let wanted = (keys.max(1).next_power_of_two() / LINE as u64).max(1);
-        let size = (wanted.ilog2() as usize).min(SIZES - 1);
-        if current != NONE {
-            let room = (LINE as u64) << current;
-            let fits = keys <= room + room / 8 && (keys > room / 2 - room / 16 || current == 0);
-            if fits || size == current {
-                return;
-            }
+        // Relaxed: the table itself is published by its OnceLock; a number of lines that is not of
+        // this table finds no ghosts, or none of that key.
+        let room = self.room();
+        if keys <= room + room / 8 && keys >= room - room / 4 {
+            return;
         }
+        let lines = keys.div_ceil(LINE as u64).clamp(1, LINES_MAX);
+        let size = lines.next_power_of_two().ilog2() as usize;
         let empty = || Line([const { AtomicU64::new(0) }; LINE]);
         let table = self.tables[size].get_or_init(|| (0..1u64 << size).map(|_| empty()).collect());
         // What an earlier use has left in it is too old to tell anything.
         for place in table.iter().flat_map(|line| &line.0) {
             place.store(0, Ordering::Relaxed);
         }
-        self.current.store(size, Ordering::Relaxed);
+        self.lines.store(lines, Ordering::Relaxed);
     }
 
     /// The line of a key.
     #[inline]
     fn line(&self, place: u64) -> Option<&Line> {
         // Relaxed: see `resize`.
-        let table = self.tables.get(self.current.load(Ordering::Relaxed))?.get()?;
-        // A power of two of lines.
-        table.get(place as usize & (table.len() - 1))
+        let lines = self.lines.load(Ordering::Relaxed);
+        let size = lines.checked_next_power_of_two()?.ilog2();
+        let table = self.tables.get(size as usize)?.get()?;
+        // The lower half of the place as a fraction.
+        table.get((((place & !FINGERPRINT_MASK) * lines) >> 32) as usize)
     }
 
     /// The ghost of a key.
@@ -161,8 +162,7 @@ impl Ghosts {
     /// How many ghosts there is room for.
     pub(super) fn room(&self) -> u64 {
         // Relaxed: a figure.
-        let current = self.current.load(Ordering::Relaxed);
-        if current == NONE { 0 } else { (LINE as u64) << current }
+        self.lines.load(Ordering::Relaxed) * LINE as u64
     }
 
     /// Memory of all tables in bytes.
@@ -175,6 +175,7 @@ impl Ghosts {
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use super::{Ghost, Ghosts};
+    use crate::sync::plain::Ordering;
 
     fn place(fingerprint: u64) -> u64 {
         fingerprint << 32
@@ -187,7 +188,7 @@ mod tests {
         assert_eq!(ghosts.leave(place(7), ghost, 3), None);
         assert_eq!(ghosts.find(place(7)), None);
         ghosts.resize(100);
-        assert_eq!(ghosts.room(), 128);
+        assert_eq!(ghosts.room(), 104);
         assert_eq!(ghosts.leave(place(7), ghost, 3), None);
         assert_eq!(ghosts.find(place(7)), Some(ghost));
         assert_eq!(ghosts.find(place(8)), None);
@@ -219,16 +220,31 @@ mod tests {
         let ghosts = Ghosts::new();
         ghosts.resize(1000);
         ghosts.leave(place(1), Ghost { class: 1, clock: 1 }, 1);
-        for keys in [1030, 500, 1024, 1150] {
+        for keys in [1030, 750, 1024, 1125] {
             ghosts.resize(keys);
             assert!(ghosts.find(place(1)).is_some(), "{keys}");
         }
         ghosts.resize(1200);
-        assert_eq!(ghosts.room(), 2048);
+        assert_eq!(ghosts.room(), 1200);
         assert_eq!(ghosts.find(place(1)), None);
+        ghosts.leave(place(1), Ghost { class: 1, clock: 1 }, 1);
         ghosts.resize(800);
-        assert_eq!(ghosts.room(), 1024);
+        assert_eq!(ghosts.room(), 800);
         assert_eq!(ghosts.find(place(1)), None);
         assert_eq!(ghosts.memory_bytes(), 8 * (1024 + 2048));
+    }
+
+    #[test]
+    fn every_line_is_used() {
+        let ghosts = Ghosts::new();
+        ghosts.resize(1000);
+        for key in 0..20_000u64 {
+            let hash = key.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            ghosts.leave(hash ^ hash >> 32, Ghost { class: 1, clock: 0 }, 0);
+        }
+        let table = ghosts.tables[7].get().expect("of 128 lines");
+        let full = |line: &&super::Line| line.0.iter().all(|word| word.load(Ordering::Relaxed) > 0);
+        assert_eq!(table.iter().filter(full).count(), 125);
+        assert!(table[..125].iter().all(|line| full(&line)));
     }
 }

@@ -6,8 +6,8 @@
 //! table is made of what a key is worth per tick of its stay (`model`): `V[class][age]`. The
 //! eviction priority score is `EPS = -ln V`: of the keys that are looked at the one with the least
 //! V goes. Its mean over the ages of a class is the infrequency term of the plain formula, the
-//! deviation from it at an age the recency term, and `alpha` the share of recency in the variance of
-//! the score.
+//! deviation from it at an age the recency term, and `alpha` the share of recency in the variance
+//! of the score.
 //!
 //! What must be seen of evicted keys is kept as ghosts (`ghosts`), and newcomers are looked at more
 //! than once while they are young (`newcomers`): a scan passes by.
@@ -60,6 +60,13 @@ use std::time::Instant;
 const CAPACITY_TICKS: u64 = 1024;
 /// The capacity as long as nobody has said one.
 const FIRST_CAPACITY: u64 = 1024;
+/// A capacity that differs by less than this part is the same: it is an estimate, and where young
+/// keys are looked at should stay in step with their coming.
+const CAPACITY_SLACK: u64 = 16;
+/// One more ghost for so many keys of the capacity. Measured on the development traces: with no
+/// more ghosts than keys a database's page cache lost 0.2 points, with half as many again repeated
+/// runs of blocks lost 0.5.
+const GHOSTS_MORE: u64 = 4;
 /// The first learning is after so many accesses, or two per key of the capacity if that is less.
 const FIRST_LEARNING: u64 = 1000;
 /// The period in which counts fade by a tenth: half of all accesses so far, but no more than so
@@ -135,7 +142,9 @@ struct Member {
 pub struct Ahe {
     /// Ticks since the start. Its last 24 bits are what keys are stamped with.
     clock: CachePadded<AtomicU64>,
-    /// A [`Scale`].
+    /// The capacity in keys that was told; 0 before.
+    capacity: AtomicU64,
+    /// The [`Scale`] that it led to.
     scale: AtomicU64,
     /// When to learn next: not before the clock is here, and the time there.
     due_clock: AtomicU64,
@@ -199,6 +208,7 @@ impl Ahe {
         let worth = words_of(&model).map(AtomicU32::new).collect();
         Self {
             clock: CachePadded::default(),
+            capacity: AtomicU64::new(0),
             scale: AtomicU64::new(scale.bits()),
             due_clock: AtomicU64::new(FIRST_LEARNING),
             due_ms: AtomicU64::new(0),
@@ -234,13 +244,19 @@ impl Ahe {
     /// Says how many keys memory holds when it is full; may be called again and again with an
     /// estimate. It makes tables of that size: not to be called while pinned.
     pub fn set_capacity(&self, keys: u64) {
+        let keys = keys.max(1);
         // Relaxed: see the module.
-        let before = Scale::from_bits(self.scale.load(Ordering::Relaxed));
+        let known = self.capacity.load(Ordering::Relaxed);
+        if keys.abs_diff(known) <= known / CAPACITY_SLACK {
+            return;
+        }
+        self.capacity.store(keys, Ordering::Relaxed);
+        let before = self.scale();
         let scale = Scale::of(keys, Some(before));
         if scale != before {
             self.scale.store(scale.bits(), Ordering::Relaxed);
         }
-        self.ghosts.resize(keys);
+        self.ghosts.resize(keys.saturating_add(keys / GHOSTS_MORE));
         self.newcomers.resize(keys);
         if self.learnings.load(Ordering::Relaxed) == 0 {
             let first = FIRST_LEARNING.min(2 * keys);

@@ -7,10 +7,10 @@
 //! uses falls with age as a hyperbola.
 //!
 //! A key is worth the most uses per tick of its stay that any plan of how long to keep it brings:
-//! `V[b] = max over e >= b of (sum of S_j p_j (1 + W_j / 2)) / (sum of S_j D_j (1 - p_j / 2))`, both
-//! sums over b..=e, with `S` the share that is still unused, `D` the width of a bucket, and `W_j`
-//! what the key is worth after that use beyond the price of its stay. (It is Gittins' index of a
-//! bandit whose arms are the places of the cache.) One pass from the oldest bucket finds all
+//! `V[b] = max over e >= b of (sum of S_j p_j (1 + W_j / 2)) / (sum of S_j D_j (1 - p_j / 2))`,
+//! both sums over b..=e, with `S` the share that is still unused, `D` the width of a bucket, and
+//! `W_j` what the key is worth after that use beyond the price of its stay. (It is Gittins' index
+//! of a bandit whose arms are the places of the cache.) One pass from the oldest bucket finds all
 //! maxima: an age whose followers are worth more than itself is merged with them.
 
 use super::class::{BUCKETS, CLASSES, INTERVALS, LEVELS, class_after, edge_of};
@@ -284,9 +284,9 @@ mod tests {
             let gains = model.gains(class, &model.future);
             for bucket in 0..BUCKETS {
                 let (mut share, mut uses, mut ticks, mut best) = (1.0, 0.0, 0.0, 0.0f64);
-                for end in bucket..BUCKETS {
+                for (end, gain) in gains.iter().enumerate().skip(bucket) {
                     let chance = model.chances[cell(class, end)];
-                    uses += share * chance * gains[end];
+                    uses += share * chance * gain;
                     ticks += share * model.widths[end] * (1.0 - chance / 2.0);
                     share *= 1.0 - chance;
                     best = best.max(uses / ticks);

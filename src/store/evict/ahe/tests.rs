@@ -73,7 +73,7 @@ fn a_hot_pool_among_cold_keys_is_told_by_frequency() {
     let mut cache = Cache::new(100);
     let mut random = randoms();
     for _ in 0..30_000 {
-        let key = if random() % 2 == 0 { random() % 80 } else { 1000 + random() % 10_000 };
+        let key = if random().is_multiple_of(2) { random() % 80 } else { 1000 + random() % 10_000 };
         cache.request(key, random() as u32);
     }
     assert!(cache.ahe.alpha() < 0.2, "{}", cache.ahe.alpha());
@@ -190,7 +190,8 @@ fn a_capacity_that_moves_while_it_learns_does_no_harm() {
     let mut cache = Cache::new(200);
     let mut random = randoms();
     for step in 0..40_000u64 {
-        let key = if random() % 2 == 0 { random() % 150 } else { 1000 + random() % 10_000 };
+        let key =
+            if random().is_multiple_of(2) { random() % 150 } else { 1000 + random() % 10_000 };
         cache.request(key, random() as u32);
         // An estimate that is a long way off, and then comes near.
         cache.ahe.set_capacity(200 + 2_000_000 / (step + 1));
