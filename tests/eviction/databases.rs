@@ -62,7 +62,9 @@ fn all_databases_give_victims() {
             select(&mut client, database);
             left.push(client.keys());
         }
-        assert!(left.iter().all(|left| (150..990).contains(left)), "{policy}: {left:?}");
+        // Redis asks the first ones more.
+        let most = if is_redis() { 1_000 } else { 990 };
+        assert!(left.iter().all(|left| (150..=most).contains(left)), "{policy}: {left:?}");
         let evicted = client.info("evicted_keys");
         assert_eq!(left.iter().sum::<u64>() + evicted, DATABASES * KEYS, "{policy}");
     }
