@@ -11,7 +11,8 @@ Sections:
         one worker, the load generator (redis-benchmark, 50 connections) the other core. Also how
         many keys are held in the same memory, and how many went for each SET
 * hits  share of hits when traces are replayed, read-through (a miss is followed by a SET), from an
-        empty cache with so many kilobytes beyond what the empty server uses; values of 500 bytes
+        empty cache with so many kilobytes beyond what the empty server uses; values of 500 bytes. A
+        SET that is refused for want of memory stores nothing
 
 Servers are started afresh for each round and take turns at being first; ratios are taken within a
 round, the tables show medians and ranges (see bench_redis.py, whose measuring this uses). Traces
@@ -70,6 +71,8 @@ class Client(Connection):
         line = self.file.readline()
         if line[:1] == b"$" and line != b"$-1\r\n":
             return self.file.read(int(line[1:]) + 2)[:-2]
+        if line.startswith(b"-OOM"):
+            return None
         if line[:1] == b"-" or not line:
             raise RuntimeError(f"unexpected reply: {line!r}")
         return None if line == b"$-1\r\n" else line[:-2]
@@ -89,12 +92,13 @@ class Client(Connection):
 
 
 class Bounded(Server):
-    """A server with a bound for its memory, which `load` uses up."""
+    """A server with a bound for its memory, which `load` uses up and then some."""
 
     def load(self, _command, _keys):
         client = Client(self.port)
         number = 0
-        while client.info("evicted_keys") == 0:
+        # Well beyond the first victim: what a victim leaves behind is cleaned away now and then.
+        while client.info("evicted_keys") < client.keys():
             # Not the names that the load generator makes.
             client.set_all(b"old:", range(number, number + 5000), b"x" * bench_redis.VALUE_BYTES)
             number += 5000
@@ -270,7 +274,7 @@ def parse_options():
     add("--policies", help="of ours, in the section cpu; default all")
     add("--traces", default="", help="files, comma-separated; without them there are no hits")
     add("--requests", type=int, help="of a trace, at most: 50,000 with --quick, 500,000 without")
-    add("--kilobytes", default="1024,4096", help="beyond an empty server's, comma-separated")
+    add("--kilobytes", default="4096,16384", help="beyond an empty server's, comma-separated")
     add("--rounds", type=int, help="2 with --quick, 5 without")
     add("--seconds", type=float, help="of a sample: 0.3 with --quick, 1 without")
     add("--cores", help="the two cores to use, default the first two allowed")

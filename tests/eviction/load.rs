@@ -36,6 +36,8 @@ pub(crate) struct Sample {
     /// away that is not free yet.
     pub(crate) beside_bytes: u64,
     pub(crate) keys: u64,
+    /// Of these, what waits for readers, as far as the server tells.
+    pub(crate) limbo_bytes: u64,
     /// Bytes the writers had sent.
     pub(crate) sent_bytes: u64,
 }
@@ -132,6 +134,7 @@ fn look(client: &mut Client, sent_bytes: u64) -> Sample {
     Sample {
         used_bytes: field("used_memory").expect("used_memory"),
         beside_bytes: beside.iter().filter_map(|name| field(name)).sum(),
+        limbo_bytes: field("mem_limbo").unwrap_or(0),
         keys: client.keys(),
         sent_bytes,
     }

@@ -13,7 +13,7 @@ fn write(target: &Target, seed: u64) {
             scope.spawn(move || {
                 let mut client = target.connect();
                 let mut random = Random(seed * 10 + writer + 1);
-                for batch in 0..60 {
+                for batch in 0..150 {
                     let mut commands = vec![encode(&["SELECT", &(batch % DATABASES).to_string()])];
                     for _ in 0..50 {
                         let number = random.below(2_000);
@@ -40,7 +40,8 @@ fn write(target: &Target, seed: u64) {
 
 fn bound(client: &mut Client, policy: &str) {
     client.configure("maxmemory-policy", policy);
-    let bytes = client.used_bytes() + 2_000_000;
+    // Of which the tables of the databases take the larger half, however few keys they have.
+    let bytes = client.used_bytes() + 3_000_000;
     client.configure("maxmemory", &bytes.to_string());
 }
 

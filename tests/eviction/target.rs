@@ -154,7 +154,7 @@ impl Questions for Client {
     }
 
     fn used_bytes(&mut self) -> u64 {
-        self.info("used_memory")
+        self.info("used_memory").saturating_sub(self.info("mem_not_counted_for_evict"))
     }
 
     fn keys(&mut self) -> u64 {

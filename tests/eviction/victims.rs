@@ -70,7 +70,8 @@ fn recency(policy: &str, hot: Crowd, cold: Crowd) {
         assert_all(&fixed, &mut client);
         assert_all(&flood, &mut client);
     } else {
-        assert_most(&fixed, &mut client, 900);
+        // They were used a little earlier than the hot ones.
+        assert_most(&fixed, &mut client, 700);
         assert_most(&flood, &mut client, 900);
     }
 }
