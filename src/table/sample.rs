@@ -48,7 +48,8 @@ impl Table {
                 break;
             }
             left -= 1;
-            if let Some(array) = self.sampled_array(index, sample.from, guard) {
+            let array = self.sampled_array(index, sample.from, guard);
+            if let Some(array) = array.filter(|array| array.has_live()) {
                 let first = start.map_or(0, |hash| self.first_slot(array, hash));
                 left -= found.gather(array, first, left, sample.only_expiring);
             }
