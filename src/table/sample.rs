@@ -15,11 +15,9 @@ use crate::sync::prefetch_read;
 /// The keys that one sample may ask for.
 pub const SAMPLE_MAX: usize = 64;
 
-/// What a sample is taken of.
+/// What samples are taken of.
 #[derive(Clone, Copy, Debug)]
 pub struct Sample {
-    /// Where it begins: a random hash.
-    pub from: u64,
     /// How many keys are wanted, up to [`SAMPLE_MAX`].
     pub count: usize,
     /// Only keys with a deadline.
@@ -28,48 +26,91 @@ pub struct Sample {
     pub slots_max: usize,
 }
 
+/// Samples: records, one sample behind another.
+#[derive(Default)]
+pub struct Samples<'g> {
+    records: Vec<RecordRef<'g>>,
+    /// Where each sample ends.
+    ends: Vec<usize>,
+}
+
+impl<'g> Samples<'g> {
+    /// Whether nothing was found.
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
+    /// The records of sample number `index`, if there is one.
+    pub fn get(&self, index: usize) -> &[RecordRef<'g>] {
+        let start = index.checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.records[start..self.ends[index]]
+    }
+}
+
 impl Table {
-    /// Adds the records of some keys in adjacent slots. Returns the hash to go on from when too few
-    /// were found within the allowed slots.
-    pub fn sample<'g>(
+    /// Takes a sample at each of some places: random hashes. In rounds, so that the memory brings
+    /// near what all of them need at the same time. Returns besides where the search of the last
+    /// one has ended, as a hash.
+    pub fn samples<'g>(
         &self,
         sample: Sample,
+        places: &[u64],
         guard: &'g Guard<'_>,
-        out: &mut Vec<RecordRef<'g>>,
-    ) -> u64 {
-        let mut words = [Word::EMPTY; SAMPLE_MAX];
-        let mut found = Found { words: &mut words[..sample.count.min(SAMPLE_MAX)], count: 0 };
+    ) -> (Samples<'g>, u64) {
+        for &from in places {
+            if let Some(array) = self.sampled_array(self.segment_index(from), from, guard) {
+                prefetch_read(array);
+            }
+        }
+        for &from in places {
+            if let Some(array) = self.sampled_array(self.segment_index(from), from, guard) {
+                let line = array.home_address(self.local(from));
+                prefetch_read(line);
+                prefetch_read(line.wrapping_add(64));
+                prefetch_read(line.wrapping_add(128));
+            }
+        }
+        let mut words = Vec::with_capacity(places.len() * sample.count);
+        let mut samples = Samples::default();
+        let mut next = 0;
+        for &from in places {
+            next = self.gather(sample, from, guard, &mut words);
+            samples.ends.push(words.len());
+        }
+        samples.records.reserve(words.len());
+        let mut start = 0;
+        for end in &mut samples.ends {
+            let found = words[start..*end].iter();
+            // SAFETY: loaded from slots of arrays that were reached under the pin 'g.
+            let records = found.filter_map(|word| unsafe { word.record::<'g>() });
+            samples.records.extend(records.filter_map(present));
+            start = std::mem::replace(end, samples.records.len());
+        }
+        (samples, next)
+    }
+
+    /// Adds the words of some keys that are likely to be present, and asks for their records.
+    /// Returns where the search has ended, as a hash.
+    fn gather(&self, sample: Sample, from: u64, guard: &Guard<'_>, words: &mut Vec<Word>) -> u64 {
+        let most = words.len() + sample.count.min(SAMPLE_MAX);
         let mut left = sample.slots_max;
-        let mut index = self.segment_index(sample.from);
-        let mut start = Some(sample.from);
+        let mut index = self.segment_index(from);
+        let mut start = Some(from);
         // At most once around, and never more than the allowed slots.
         for _ in 0..=self.segments.len() {
-            if found.is_full() || left == 0 {
+            if words.len() == most || left == 0 {
                 break;
             }
             left -= 1;
-            let array = self.sampled_array(index, sample.from, guard);
+            let array = self.sampled_array(index, from, guard);
             if let Some(array) = array.filter(|array| array.has_live()) {
                 let first = start.map_or(0, |hash| self.first_slot(array, hash));
-                left -= found.gather(array, first, left, sample.only_expiring);
+                left -= gather_in(array, first, left, most, sample.only_expiring, words);
             }
             start = None;
             index = (index + 1) % self.segments.len();
         }
-        for word in &found.words[..found.count] {
-            // SAFETY: loaded from a slot of an array that was reached under the pin 'g.
-            let record = unsafe { word.record::<'g>() };
-            out.extend(record.and_then(present));
-        }
         (index as u64) << 1 << (63 - self.options.segment_bits)
-    }
-
-    /// Brings the slots near that a sample will begin with.
-    pub fn prefetch_sample(&self, from: u64, guard: &Guard<'_>) {
-        if let Some(array) = self.sampled_array(self.segment_index(from), from, guard) {
-            prefetch_read(array.home_address(self.local(from)));
-            prefetch_read(array.home_address(self.local(from)).wrapping_add(64));
-        }
     }
 
     /// The array of a segment that a sample looks at: where the segment migrates, one of the two.
@@ -131,33 +172,27 @@ fn present(record: RecordRef<'_>) -> Option<RecordRef<'_>> {
     record.filter(|record| record.has_value())
 }
 
-/// Words of present keys.
-struct Found<'w> {
-    words: &'w mut [Word],
-    count: usize,
-}
-
-impl Found<'_> {
-    fn is_full(&self) -> bool {
-        self.count == self.words.len()
-    }
-
-    /// Takes the words of an array from a slot on to its end; returns how many it looked at, at
-    /// most `left`.
-    fn gather(&mut self, array: &Array, first: usize, left: usize, only_expiring: bool) -> usize {
-        let until = array.capacity().min(first + left);
-        for index in first..until {
-            if self.is_full() {
-                return index - first;
-            }
-            let word = array.slot(index).load();
-            if word.pointer().is_null() || word.is_dead() || only_expiring && !word.has_deadline() {
-                continue;
-            }
-            prefetch_read(word.pointer().cast_const());
-            self.words[self.count] = word;
-            self.count += 1;
+/// Adds the words of an array from slot `first` on, until there are `most` of them, the array ends,
+/// or `left` slots were looked at. Returns how many were.
+fn gather_in(
+    array: &Array,
+    first: usize,
+    left: usize,
+    most: usize,
+    only_expiring: bool,
+    words: &mut Vec<Word>,
+) -> usize {
+    let until = array.capacity().min(first + left);
+    for index in first..until {
+        if words.len() == most {
+            return index - first;
         }
-        until - first
+        let word = array.slot(index).load();
+        let is_wanted = !only_expiring || word.has_deadline();
+        if is_wanted && !word.is_dead() && !word.pointer().is_null() {
+            prefetch_read(word.pointer().cast_const());
+            words.push(word);
+        }
     }
+    until - first
 }

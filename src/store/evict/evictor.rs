@@ -1,14 +1,12 @@
 //! One thread's means of making room.
 
 use super::Eviction;
-use super::ahe;
 use super::gauge::{self, Allowance, Bounds};
 use super::moment::Moment;
 use super::policy::{Policy, Scope, Score};
-use super::pool::{Candidate, POOL_MAX, Pool};
-use crate::record::{Key, RecordRef};
+use super::pool::Kept;
+use super::round::{Hunt, Outcome, Round};
 use crate::store::{Keyspace, Session};
-use crate::table::{SAMPLE_MAX, Sample};
 use std::time::{Duration, Instant};
 
 /// Whether there is room for more.
@@ -46,12 +44,11 @@ enum Turn {
     Nothing,
 }
 
-/// Victims after which the whole is summed again, the time is looked at, and the weights of the
-/// databases are.
-const ROUND: u32 = 16;
+/// Victims after which the whole is summed again and the time is looked at.
+pub(super) const ROUND: i64 = 16;
 
-/// Slots that one search looks at, when keys that may go are rare.
-const SEARCH_SLOTS: usize = 4096;
+/// Rounds after which the keys of the databases are counted again.
+const WEIGHED_ROUNDS: u32 = 16;
 
 /// The part of the bound that is freed beyond it, so that not every command has to ask, and its
 /// greatest size: some hundred small keys.
@@ -65,25 +62,22 @@ const HEADROOM_MAX: u64 = 1 << 20;
 /// Rounds in which nothing was found, although there is something, after which a request gives up.
 const MISSES_MAX: u32 = 64;
 
-/// Keys that AHE looks at in one run of slots, whatever `maxmemory-samples` says.
-const AHE_RUN: usize = 8;
-
-/// Keys that AHE carries over to the next victim.
-const AHE_CARRIED: usize = 8;
-
 /// A thread's candidates and its allowance.
 #[derive(Debug)]
 pub struct Evictor {
     dice: fastrand::Rng,
-    pool: Pool,
-    /// The policy that the pool is of.
+    /// The best candidates that were left.
+    kept: Vec<Kept>,
+    /// The policy that they are of.
     policy: Policy,
     allowance: Allowance,
     /// How many keys of each database may go, where there are any.
     weights: Vec<(usize, u64)>,
     /// Where the search for rare keys goes on.
     search: u64,
-    turns: u32,
+    rounds: u32,
+    /// Bytes of the last victims, on average.
+    mean_bytes: i64,
     /// How many keys there is room for.
     capacity: u64,
     evicted: Evicted,
@@ -93,12 +87,13 @@ impl Default for Evictor {
     fn default() -> Self {
         Self {
             dice: fastrand::Rng::new(),
-            pool: Pool::default(),
+            kept: Vec::new(),
             policy: Policy::NoEviction,
             allowance: Allowance::default(),
             weights: Vec::new(),
             search: 0,
-            turns: 0,
+            rounds: 0,
+            mean_bytes: 0,
             capacity: 0,
             evicted: Evicted::default(),
         }
@@ -178,14 +173,14 @@ impl Evictor {
         };
         if policy != self.policy {
             self.policy = policy;
-            self.pool.clear();
+            self.kept.clear();
             self.weights.clear();
         }
         let start = Instant::now();
         let slack = (bounds.bytes / SLACK_SHARE).min(SLACK_MAX).cast_signed();
         let mut misses = 0;
         let room = loop {
-            match self.turns(keyspace, session, scope, by, excess + slack, bounds.keys > 0) {
+            match self.round(keyspace, session, scope, by, excess + slack, bounds.keys > 0) {
                 Turn::Gone => {}
                 Turn::Missed => misses += 1,
                 Turn::Stopped => break Room::Short,
@@ -205,9 +200,9 @@ impl Evictor {
         room
     }
 
-    /// A round of victims: until this thread has freed so many bytes, or (of a bound of keys) one
+    /// A round of victims, until this thread has freed so many bytes, or (for a bound of keys) one
     /// is gone.
-    fn turns(
+    fn round(
         &mut self,
         keyspace: &Keyspace,
         session: &mut Session<'_>,
@@ -216,53 +211,38 @@ impl Evictor {
         excess: i64,
         is_one: bool,
     ) -> Turn {
-        let before = gauge::thread_bytes();
-        let mut found = false;
-        for _ in 0..ROUND {
-            session.renew();
-            match self.turn(keyspace, session, scope, by) {
-                Turn::Gone => found = true,
-                Turn::Missed => {}
-                end => return end,
-            }
-            if is_one || before - gauge::thread_bytes() >= excess {
-                break;
-            }
-        }
-        if found { Turn::Gone } else { Turn::Missed }
-    }
-
-    /// Evicts one key.
-    fn turn(
-        &mut self,
-        keyspace: &Keyspace,
-        session: &Session<'_>,
-        scope: Scope,
-        by: Score,
-    ) -> Turn {
         if !session.may_expire() {
             return Turn::Stopped;
         }
+        session.renew();
+        let session = &*session;
         let Some(database) = self.choose_database(keyspace, session, scope) else {
             return Turn::Nothing;
         };
+        let expected = excess / self.mean_bytes.max(1) + 1;
+        let victims = if is_one { 1 } else { expected.clamp(1, ROUND) as usize };
         let hunt = Hunt {
             keyspace,
             session,
             moment: Moment::new(keyspace.eviction(), by, session.seconds(), session.now()),
             only_expiring: scope == Scope::Volatile,
         };
-        let expired = self.sample(&hunt, database);
-        if by == Score::Ahe {
-            self.recall(&hunt);
+        let mut round = Round::new(&hunt, &mut self.dice, &self.kept);
+        self.search = round.sample(database, victims, self.search);
+        let before = gauge::thread_bytes();
+        for victim in 0..victims {
+            round.turn(victim);
+            if before - gauge::thread_bytes() >= excess || !session.may_expire() {
+                break;
+            }
         }
-        let evicted = self.evict_best(&hunt);
-        match by {
-            Score::Ahe => self.pool.keep(AHE_CARRIED),
-            Score::Random => self.pool.clear(),
-            _ => {}
+        let Outcome { keys, bytes, expired } = round.end(&mut self.kept);
+        self.evicted.keys += keys;
+        self.evicted.bytes += bytes;
+        if let Some(mean) = bytes.checked_div(keys) {
+            self.mean_bytes = mean.cast_signed();
         }
-        if evicted || expired {
+        if keys > 0 || expired > 0 {
             return Turn::Gone;
         }
         // The weights may be old.
@@ -277,10 +257,10 @@ impl Evictor {
         session: &Session<'_>,
         scope: Scope,
     ) -> Option<usize> {
-        if self.weights.is_empty() || self.turns.is_multiple_of(4 * ROUND) {
+        if self.weights.is_empty() || self.rounds.is_multiple_of(WEIGHED_ROUNDS) {
             self.weigh(keyspace, session, scope);
         }
-        self.turns = self.turns.wrapping_add(1);
+        self.rounds = self.rounds.wrapping_add(1);
         if let [(only, _)] = self.weights[..] {
             return Some(only);
         }
@@ -311,122 +291,6 @@ impl Evictor {
         let bounds = Bounds::of(keyspace.eviction().settings());
         self.capacity = gauge::capacity(keyspace, bounds, keys);
     }
-
-    /// Offers some keys in adjacent slots. True if one of them was past its deadline and has gone.
-    fn sample(&mut self, hunt: &Hunt<'_, '_>, index: usize) -> bool {
-        let Hunt { keyspace, session, moment, only_expiring } = hunt;
-        let database = keyspace.database(index);
-        let Some(table) = database.current(session) else {
-            return false;
-        };
-        let count = match moment.by {
-            Score::Ahe => AHE_RUN,
-            _ => keyspace.eviction().settings().samples() as usize,
-        };
-        let from = if self.search > 0 { self.search } else { self.dice.u64(..) };
-        let (only_expiring, slots_max) = (*only_expiring, SEARCH_SLOTS);
-        let sample = Sample { from, count, only_expiring, slots_max };
-        let mut records = Vec::with_capacity(count.min(SAMPLE_MAX));
-        let next = table.sample(sample, &session.guard, &mut records);
-        // Where keys that may go are rare, the search goes on where this one has ended. The last
-        // bit says which array of a migrating segment is looked at: all may be in one.
-        self.search = if records.is_empty() { next | self.dice.u64(..2) } else { 0 };
-        let mut expired = false;
-        for record in records {
-            if session.is_over(record) {
-                expired |= database.expire(session, key_of(record));
-            } else {
-                self.offer(moment, index, record);
-            }
-        }
-        expired
-    }
-
-    fn offer(&mut self, moment: &Moment<'_>, database: usize, record: RecordRef<'_>) {
-        let score = moment.score(record, &mut self.dice);
-        let (hash, version) = (record.hash(), record.version());
-        self.pool.offer(Candidate { score, database, hash, version });
-    }
-
-    /// Offers again, as they are now, the candidates that were carried over, and keys that were
-    /// inserted lately.
-    fn recall(&mut self, hunt: &Hunt<'_, '_>) {
-        let Hunt { keyspace, session, moment, only_expiring } = hunt;
-        let mut wanted = Vec::with_capacity(2 * AHE_CARRIED);
-        moment.ahe.recent(&mut wanted);
-        let newcomers = wanted.len();
-        // A database beyond 2^16 has its newcomers under another number, where they are not found.
-        let carried = self.pool.all().iter().map(|known| (known.database as u16, known.hash));
-        wanted.extend(carried);
-        self.pool.clear();
-        let hashes: Vec<u64> = wanted.iter().map(|(_, hash)| *hash).collect();
-        if let [(only, _)] = self.weights[..] {
-            keyspace.database(only).prefetch(session, &hashes);
-        }
-        for (number, (index, hash)) in wanted.into_iter().enumerate() {
-            let index = usize::from(index);
-            if index >= keyspace.databases() {
-                continue;
-            }
-            let mask = if number < newcomers { ahe::KEPT_BITS } else { u64::MAX };
-            let table = keyspace.database(index).current(session);
-            let record = table.and_then(|table| table.find_hash(hash, mask, &session.guard));
-            let may_go = |record: &RecordRef<'_>| !only_expiring || record.has_deadline();
-            if let Some(record) = record.filter(may_go) {
-                self.offer(moment, index, record);
-            }
-        }
-    }
-
-    /// Evicts the best candidate that is still there.
-    fn evict_best(&mut self, hunt: &Hunt<'_, '_>) -> bool {
-        let Hunt { keyspace, session, moment, only_expiring } = hunt;
-        // Each turn drops a candidate or puts it back where it belongs now.
-        for _ in 0..=2 * POOL_MAX {
-            let Some(best) = self.pool.pop() else {
-                return false;
-            };
-            let database = keyspace.database(best.database);
-            let table = database.current(session);
-            let found = table.and_then(|it| it.find_hash(best.hash, u64::MAX, &session.guard));
-            let Some(record) = found.filter(|record| record.version() == best.version) else {
-                continue;
-            };
-            if *only_expiring && !record.has_deadline() {
-                continue;
-            }
-            let score = match moment.by {
-                Score::Random => best.score,
-                _ => moment.score(record, &mut self.dice),
-            };
-            if score < best.score && self.pool.best_score().is_some_and(|next| score < next) {
-                // It was used since.
-                self.pool.offer(Candidate { score, ..best });
-                continue;
-            }
-            let (usage, bytes) = (record.usage(), record.taken_size());
-            let value = moment.ahe.value(usage, None);
-            if database.evict(session, record) {
-                self.evicted.keys += 1;
-                self.evicted.bytes += bytes as u64;
-                session.note_evicted(best.database, best.hash, usage, value);
-                return true;
-            }
-        }
-        false
-    }
-}
-
-/// What is the same for all candidates for a victim.
-struct Hunt<'h, 'l> {
-    keyspace: &'h Keyspace,
-    session: &'h Session<'l>,
-    moment: Moment<'h>,
-    only_expiring: bool,
-}
-
-fn key_of(record: RecordRef<'_>) -> Key<'_> {
-    Key { bytes: record.key(), hash: record.hash() }
 }
 
 /// How far the keyspace is over a bound, in bytes or keys; not positive if it is not.

@@ -24,6 +24,7 @@ mod moment;
 mod policy;
 mod pool;
 mod random;
+mod round;
 mod settings;
 mod tracking;
 mod ttl;

@@ -2,7 +2,7 @@
 
 use super::ahe::Ahe;
 use super::policy::Score;
-use super::{Eviction, ahe, lfu, lru, random, ttl};
+use super::{Eviction, ahe, lfu, lru, ttl};
 use crate::record::{RecordRef, Usage};
 
 /// The state of the clocks and settings when victims are compared.
@@ -28,12 +28,13 @@ impl<'e> Moment<'e> {
     }
 
     /// How much a key is to go: the greatest goes first.
-    pub(super) fn score(&self, record: RecordRef<'_>, dice: &mut fastrand::Rng) -> u64 {
+    /// (By chance: not decided here.)
+    pub(super) fn score(&self, record: RecordRef<'_>) -> u64 {
         let usage = record.usage();
         match self.by {
             Score::Lru => lru::score(usage, self),
             Score::Lfu => lfu::score(usage, self),
-            Score::Random => random::score(dice),
+            Score::Random => 0,
             Score::Ttl => ttl::score(record.deadline()),
             Score::Ahe => ahe::score(usage, record.deadline(), self),
         }

@@ -1,17 +1,27 @@
-//! The best candidates that earlier samples have left: a thread's own.
+//! The best candidates of the samples so far.
 //!
 //! As in Redis: each sample is compared with the best of those before it, so a few keys a sample
-//! come near to having compared all. A candidate is kept by hash and version, not by pointer: it
-//! is looked up again, and may have gone or been used since.
+//! come near to having compared all. While an evictor is pinned candidates are records; between
+//! rounds they are kept by hash and version, and looked up again.
 
-/// Candidates kept at most (Redis's `EVPOOL_SIZE`).
+use crate::record::RecordRef;
+
+/// Candidates at most (Redis's `EVPOOL_SIZE`).
 pub(super) const POOL_MAX: usize = 16;
 
 /// A key that may go.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Candidate {
+#[derive(Clone, Copy)]
+pub(super) struct Candidate<'g> {
     /// How much it was to go when it was looked at.
     pub(super) score: u64,
+    pub(super) database: usize,
+    /// It may have been replaced since.
+    pub(super) record: RecordRef<'g>,
+}
+
+/// A candidate that is kept without a pin.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Kept {
     pub(super) database: usize,
     pub(super) hash: u64,
     /// Of its record.
@@ -19,30 +29,37 @@ pub(super) struct Candidate {
 }
 
 /// Candidates, the best last.
-#[derive(Debug, Default)]
-pub(super) struct Pool {
-    candidates: Vec<Candidate>,
+#[derive(Default)]
+pub(super) struct Pool<'g> {
+    candidates: Vec<Candidate<'g>>,
 }
 
-impl Pool {
+impl<'g> Pool<'g> {
+    pub(super) fn new() -> Self {
+        Self { candidates: Vec::with_capacity(POOL_MAX) }
+    }
+
     /// Takes a candidate in, if it is among the best and not there yet.
-    pub(super) fn offer(&mut self, candidate: Candidate) {
+    pub(super) fn offer(&mut self, candidate: Candidate<'g>) {
         let candidates = &mut self.candidates;
-        if candidates.iter().any(|known| known.version == candidate.version) {
+        let is_full = candidates.len() == POOL_MAX;
+        if is_full && candidate.score <= candidates[0].score {
             return;
         }
-        let place = candidates.partition_point(|known| known.score < candidate.score);
-        if candidates.len() < POOL_MAX {
-            candidates.insert(place, candidate);
-        } else if place > 0 {
-            // The worst makes way.
-            candidates[..place].rotate_left(1);
-            candidates[place - 1] = candidate;
+        let record = candidate.record.as_ptr();
+        if candidates.iter().any(|known| known.record.as_ptr() == record) {
+            return;
         }
+        if is_full {
+            // The worst makes way.
+            candidates.remove(0);
+        }
+        let place = candidates.partition_point(|known| known.score < candidate.score);
+        candidates.insert(place, candidate);
     }
 
     /// Takes the best one out.
-    pub(super) fn pop(&mut self) -> Option<Candidate> {
+    pub(super) fn pop(&mut self) -> Option<Candidate<'g>> {
         self.candidates.pop()
     }
 
@@ -51,9 +68,12 @@ impl Pool {
         self.candidates.last().map(|best| best.score)
     }
 
-    /// All of them.
-    pub(super) fn all(&self) -> &[Candidate] {
-        &self.candidates
+    /// Gives all of them new scores.
+    pub(super) fn score_again(&mut self, score: impl Fn(RecordRef<'g>) -> u64) {
+        for candidate in &mut self.candidates {
+            candidate.score = score(candidate.record);
+        }
+        self.candidates.sort_unstable_by_key(|candidate| candidate.score);
     }
 
     /// Keeps no more than so many of the best.
@@ -62,28 +82,12 @@ impl Pool {
         self.candidates.drain(..surplus);
     }
 
-    pub(super) fn clear(&mut self) {
-        self.candidates.clear();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn candidate(score: u64) -> Candidate {
-        Candidate { score, database: 0, hash: score, version: score }
-    }
-
-    #[test]
-    fn the_best_are_kept_and_the_best_of_all_comes_first() {
-        let mut pool = Pool::default();
-        for score in (0..100).map(|step| step * 37 % 100) {
-            pool.offer(candidate(score));
-        }
-        assert_eq!(pool.all().len(), POOL_MAX);
-        pool.offer(candidate(99));
-        let best: Vec<u64> = std::iter::from_fn(|| pool.pop()).map(|best| best.score).collect();
-        assert_eq!(best, (84..100).rev().collect::<Vec<_>>());
+    /// All of them, to be kept without a pin.
+    pub(super) fn kept(&self) -> impl Iterator<Item = Kept> {
+        self.candidates.iter().map(|candidate| Kept {
+            database: candidate.database,
+            hash: candidate.record.hash(),
+            version: candidate.record.version(),
+        })
     }
 }
