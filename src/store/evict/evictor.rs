@@ -328,8 +328,8 @@ impl Evictor {
         let sample = Sample { from, count, only_expiring, slots_max };
         let mut records = Vec::with_capacity(count.min(SAMPLE_MAX));
         let next = table.sample(sample, &session.guard, &mut records);
-        // Where keys that may go are rare, the search goes on where this one has ended. The last bit
-        // says which array of a migrating segment is looked at: all that is left may be in one.
+        // Where keys that may go are rare, the search goes on where this one has ended. The last
+        // bit says which array of a migrating segment is looked at: all may be in one.
         self.search = if records.is_empty() { next | self.dice.u64(..2) } else { 0 };
         let mut expired = false;
         for record in records {
