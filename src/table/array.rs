@@ -361,6 +361,12 @@ impl Array {
         keys * 100 / (LOAD_PERCENT - 10) + LINE
     }
 
+    /// Whether a key may be present in it.
+    pub(super) fn has_live(&self) -> bool {
+        let (claimed, dead) = self.usage();
+        claimed > dead
+    }
+
     /// Whether so much of the claimed slots is dead, in percent, and enough of them for cleaning to
     /// pay.
     pub(super) fn is_dead_by(&self, percent: usize) -> bool {

@@ -113,7 +113,7 @@ impl Table {
                 continue;
             }
             let pointer = OwnedRecord::absent(&Birth::of(key, version)).into_raw();
-            let word = Word::live(pointer, tag_of(key.hash), false);
+            let word = Word::absent(pointer, tag_of(key.hash));
             if place.array.slot(index).publish(Word::EMPTY, word).is_ok() {
                 place.array.count_dead();
                 return Some(version);

@@ -37,40 +37,30 @@ impl Table {
         guard: &'g Guard<'_>,
         out: &mut Vec<RecordRef<'g>>,
     ) -> u64 {
-        let wanted = out.len() + sample.count.min(SAMPLE_MAX);
-        let mut found = Found { words: [Word::EMPTY; SAMPLE_MAX], count: 0, most: sample.count };
+        let mut words = [Word::EMPTY; SAMPLE_MAX];
+        let mut found = Found { words: &mut words[..sample.count.min(SAMPLE_MAX)], count: 0 };
         let mut left = sample.slots_max;
         let mut index = self.segment_index(sample.from);
         let mut start = Some(sample.from);
         // At most once around, and never more than the allowed slots.
         for _ in 0..=self.segments.len() {
-            if out.len() >= wanted || left == 0 {
+            if found.is_full() || left == 0 {
                 break;
             }
             left -= 1;
-            if let Some(array) = self.sampled_array(index, sample.from, guard) {
-                let mut first = start.map_or(0, |hash| self.first_slot(array, hash));
-                loop {
-                    found.most = wanted - out.len();
-                    let looked = found.gather(array, first, left, sample.only_expiring);
-                    (left, first) = (left - looked, first + looked);
-                    if !found.is_full() {
-                        break;
-                    }
-                    // Some may be names of absent keys, which only their records tell: then others
-                    // take their places.
-                    // SAFETY: gathered under the pin 'g.
-                    unsafe { found.resolve(out) };
-                    if out.len() >= wanted {
-                        break;
-                    }
-                }
+            let array = self.sampled_array(index, sample.from, guard);
+            if let Some(array) = array.filter(|array| array.has_live()) {
+                let first = start.map_or(0, |hash| self.first_slot(array, hash));
+                left -= found.gather(array, first, left, sample.only_expiring);
             }
             start = None;
             index = (index + 1) % self.segments.len();
         }
-        // SAFETY: gathered under the pin 'g.
-        unsafe { found.resolve(out) };
+        for word in &found.words[..found.count] {
+            // SAFETY: loaded from a slot of an array that was reached under the pin 'g.
+            let record = unsafe { word.record::<'g>() };
+            out.extend(record.and_then(present));
+        }
         (index as u64) << 1 << (63 - self.options.segment_bits)
     }
 
@@ -141,29 +131,15 @@ fn present(record: RecordRef<'_>) -> Option<RecordRef<'_>> {
     record.filter(|record| record.has_value())
 }
 
-/// Words of keys that are likely to be present.
-struct Found {
-    words: [Word; SAMPLE_MAX],
+/// Words of present keys.
+struct Found<'w> {
+    words: &'w mut [Word],
     count: usize,
-    /// How many are wanted.
-    most: usize,
 }
 
-impl Found {
+impl Found<'_> {
     fn is_full(&self) -> bool {
-        self.count >= self.most.min(SAMPLE_MAX)
-    }
-
-    /// Moves the records of keys that are present to `out`, and forgets the words.
-    ///
-    /// # Safety
-    /// The words were loaded from slots of arrays that were reached under a pin that lasts `'g`.
-    unsafe fn resolve<'g>(&mut self, out: &mut Vec<RecordRef<'g>>) {
-        for word in &self.words[..std::mem::take(&mut self.count)] {
-            // SAFETY: the caller's promise.
-            let record = unsafe { word.record::<'g>() };
-            out.extend(record.and_then(present));
-        }
+        self.count == self.words.len()
     }
 
     /// Takes the words of an array from a slot on to its end; returns how many it looked at, at

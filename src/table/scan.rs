@@ -186,7 +186,8 @@ impl<'g> Walk<'_, 'g, '_> {
                     break;
                 }
                 at += 1;
-                if self.which != Which::Expiring || word.has_deadline() {
+                let may_count = self.which != Which::Expiring || word.has_deadline();
+                if may_count && !word.is_dead() {
                     prefetch_read(word.pointer().cast_const());
                     words[count] = word;
                     count += 1;

@@ -3,7 +3,7 @@
 //! ```text
 //! bit 63 .. 48   tag: 16 bits of the hash that no home position uses
 //! bit 47 .. 4    address of the record (aligned to 16)
-//! bit 3 DEAD     the record is the named absence of its key: it was deleted
+//! bit 3 DEAD     the record is the named absence of its key, which was deleted or never there
 //! bit 2 HAS_TTL  the record has a deadline, and the key is present
 //! bit 1 MOVED    the slot's key is decided in the next array; the tag stays, the address goes
 //! bit 0 FROZEN   a migration has fixed the word; only MOVED can follow
@@ -75,6 +75,11 @@ impl Word {
         assert_fits(record);
         let flags = if has_deadline { HAS_TTL } else { 0 };
         Self(record.map_addr(|address| address | (tag as usize) << TAG_SHIFT | flags))
+    }
+
+    /// The word of a record that names an absent key.
+    pub(super) fn absent(record: *mut Header, tag: u16) -> Self {
+        Self::live(record, tag, false).dead()
     }
 
     #[inline]

@@ -344,7 +344,7 @@ impl Table {
             commit(entry);
         } else {
             let absent = OwnedRecord::absent(&Birth::of(key, version)).into_raw();
-            let word = Word::live(absent, tag_of(key.hash), false);
+            let word = Word::absent(absent, tag_of(key.hash));
             if slot.publish(target.word, word).is_err() {
                 // SAFETY: not published: still ours alone.
                 drop(unsafe { OwnedRecord::from_raw(absent) });

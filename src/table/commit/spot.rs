@@ -71,7 +71,10 @@ impl<'g> Spot<'g> {
         // SAFETY: the commit's, or made just now.
         let record = unsafe { RecordRef::from_raw(new) };
         let is_live = record.kind() != Kind::Absent;
-        let word = Word::live(new, tag_of(record.hash()), is_live && record.has_deadline());
+        let word = match is_live {
+            true => Word::live(new, tag_of(record.hash()), record.has_deadline()),
+            false => Word::absent(new, tag_of(record.hash())),
+        };
         let journal = self.table.journal().filter(|_| was_live && !kept);
         let keeper = journal
             .filter(|journal| old.is_some_and(|old| journal.wants(self.table.number(), old)));
