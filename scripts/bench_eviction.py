@@ -9,7 +9,8 @@ Sections:
         that every SET evicts a key; for each policy against the same one of redis-server, ours of
         its own (allkeys-ahe) against both allkeys-lru and allkeys-lfu. The server has one core and
         one worker, the load generator (redis-benchmark, 50 connections) the other core. Also how
-        many keys are held in the same memory, and how many went for each SET
+        many keys are held in the same memory, and how many went for each SET: samples must
+        be so long that it is about one, since some of the work is done in larger pieces
 * hits  share of hits when traces are replayed, read-through (a miss is followed by a SET), from an
         empty cache with so many kilobytes beyond what the empty server uses; values of 500 bytes. A
         SET that is refused for want of memory stores nothing
@@ -276,7 +277,7 @@ def parse_options():
     add("--requests", type=int, help="of a trace, at most: 50,000 with --quick, 500,000 without")
     add("--kilobytes", default="4096,16384", help="beyond an empty server's, comma-separated")
     add("--rounds", type=int, help="2 with --quick, 5 without")
-    add("--seconds", type=float, help="of a sample: 0.3 with --quick, 1 without")
+    add("--seconds", type=float, help="of a sample: 2 with --quick, 5 without")
     add("--cores", help="the two cores to use, default the first two allowed")
     add("--port", type=int, default=24100, help="first port to try, default 24100")
     add("--ferrum", default=str(ROOT / "target/release/ferrum-kv"))
@@ -285,7 +286,7 @@ def parse_options():
     options = parser.parse_args()
     options.requests = options.requests or (50_000 if options.quick else 500_000)
     options.rounds = options.rounds or (2 if options.quick else 5)
-    options.seconds = options.seconds or (0.3 if options.quick else 1.0)
+    options.seconds = options.seconds or (2.0 if options.quick else 5.0)
     options.kilobytes = bench_redis.numbers(options.kilobytes)
     options.traces = [path for path in options.traces.split(",") if path]
     options.servers = options.servers.split(",")

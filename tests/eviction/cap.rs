@@ -18,7 +18,8 @@ const POLICY: [&str; 4] = ["--maxmemory", "100mb", "--maxmemory-policy", "allkey
 fn assert_bounded(samples: &[Sample]) {
     let counted = |sample: &Sample| sample.used_bytes.saturating_sub(sample.beside_bytes);
     let most = samples.iter().max_by_key(|sample| counted(sample)).expect("a sample");
-    println!("{} samples; at most {} in {most:?}", samples.len(), counted(most));
+    let limbo = most.limbo_bytes;
+    println!("{} samples; at most {}, limbo {limbo}", samples.len(), counted(most));
     assert!(counted(most) <= CAP_BYTES + OVER_BYTES, "{} in {most:?}", counted(most));
 }
 
