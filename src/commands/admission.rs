@@ -54,16 +54,21 @@ pub(super) fn admit_window(context: &Context<'_>, window: &mut Window) -> Admiss
     if has_room(context.state) { Admission::Run } else { Admission::Wait }
 }
 
-/// Whether there is memory for a command of this row, made by eviction where it must be; true for
-/// one that needs none. EXEC is told of it, and decides by what is queued.
-pub(super) fn has_memory(context: &mut Context<'_>, row: &Row) -> bool {
+/// Whether there is memory for a command of this row, made by eviction where it must be. One that
+/// needs none runs. EXEC is told of it, and decides by what is queued.
+pub(super) fn admit_memory(context: &mut Context<'_>, row: &Row) -> Admission {
     let is_exec = matches!(row.handler, Handler::Exec);
     if !is_exec && !multi::needs_memory(context, row) {
-        return true;
+        return Admission::Run;
     }
     let room = context.evictor.make_room(&context.state.keyspace, &mut context.session);
     context.is_out_of_memory = room == Room::None;
-    is_exec || !context.is_out_of_memory
+    match room {
+        // It would go on growing while nothing can go.
+        Room::Blocked => Admission::Wait,
+        Room::None if !is_exec => Admission::Refuse,
+        _ => Admission::Run,
+    }
 }
 
 /// Whether EXEC may run all that is queued now; the log's refusal if it may not. Nothing is queued

@@ -424,9 +424,15 @@ fn run_one(context: &mut Context<'_>, planned: Planned, args: &Args<'_>, window:
         return Ran::Done;
     };
     let hashes = &window.hashes[planned.range()];
-    if context.is_bounded && !admission::has_memory(context, row) {
-        multi::refuse_memory(context);
-        return Ran::Done;
+    if context.is_bounded {
+        match admission::admit_memory(context, row) {
+            Admission::Run => {}
+            Admission::Wait => return Ran::Waits(Awaited::Room),
+            Admission::Refuse => {
+                multi::refuse_memory(context);
+                return Ran::Done;
+            }
+        }
     }
     match row.handler {
         Handler::Exec => return exec::exec(context),
@@ -471,9 +477,15 @@ fn run_work(
             }
         }
     }
-    if context.is_bounded && !at.is_begun && !admission::has_memory(context, row) {
-        multi::refuse_memory(context);
-        return Progress::Flush(next);
+    if context.is_bounded && !at.is_begun {
+        match admission::admit_memory(context, row) {
+            Admission::Run => {}
+            Admission::Wait => return Progress::Stall(at, Awaited::Room),
+            Admission::Refuse => {
+                multi::refuse_memory(context);
+                return Progress::Flush(next);
+            }
+        }
     }
     if context.client.queue.is_some() {
         multi::enqueue(context, row, args, &[]);

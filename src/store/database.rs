@@ -110,7 +110,7 @@ impl<'s> Database<'s> {
                 Some(record)
                     if session.is_over(record) || planted::is(Planted::ExpireWithoutLook) =>
                 {
-                    Decision::Remove(session.version(), true)
+                    session.removal(true)
                 }
                 _ => Decision::Keep(false),
             });
@@ -244,7 +244,7 @@ impl<'s> Database<'s> {
                 let birth = session.birth(key, deadline);
                 Decision::Put(OwnedRecord::new(&birth, &entry.same()), Tag::Deadline, result)
             }
-            Change::Remove(result) => Decision::Remove(session.version(), result),
+            Change::Remove(result) => session.removal(result),
         })
     }
 
@@ -281,7 +281,7 @@ impl<'s> Database<'s> {
             let present = current.filter(|_| !over);
             inserts = false;
             match decide(present, scribe) {
-                Decision::Keep(result) if over => Decision::Remove(session.version(), result),
+                Decision::Keep(result) if over => session.removal(result),
                 Decision::Keep(result) => {
                     session.expose_record(current);
                     if let Some(record) = current {
@@ -357,7 +357,7 @@ impl<'s> Database<'s> {
         }
         self.update(session, key, |current| match current {
             None => Decision::Keep(false),
-            Some(_) => Decision::Remove(session.version(), true),
+            Some(_) => session.removal(true),
         })
     }
 

@@ -47,7 +47,7 @@ use crate::sync::epoch::{Collector, Guard, Participant, limbo_bytes};
 use crate::sync::plain::{AtomicU64, Ordering};
 use crate::sync::planted::{self, Planted};
 use crate::sync::{Arc, OnceLock};
-use crate::table::Transaction;
+use crate::table::{Decision, Transaction};
 use evict::{Lane, Tracking};
 
 use generation::Generations;
@@ -328,6 +328,7 @@ impl Local {
             local: self,
             seconds: self.clock.seconds(),
             tracking: Tracking::of(self.eviction.settings().policy()),
+            is_bounded: self.eviction.settings().is_bounded(),
             now: Cell::new(0),
             timeless: false,
             log,
@@ -391,6 +392,8 @@ pub struct Session<'l> {
     seconds: u64,
     /// What is noted of the use of keys.
     tracking: Tracking,
+    /// Whether there is a bound to the memory.
+    is_bounded: bool,
     /// Unix time in milliseconds, or 0 while nobody has asked.
     now: Cell<u64>,
     /// Whether deadlines do not pass.
@@ -476,6 +479,15 @@ impl Session<'_> {
     #[inline]
     fn birth<'k>(&self, key: Key<'k>, deadline: Option<u64>) -> Birth<'k> {
         Birth { key, version: self.version(), deadline, usage: Usage::born(self.seconds) }
+    }
+
+    /// Makes a key absent: where there is a bound to the memory, with as little left as can be.
+    #[inline]
+    fn removal<R>(&self, result: R) -> Decision<R> {
+        match self.is_bounded {
+            true => Decision::Discard(self.version(), result),
+            false => Decision::Remove(self.version(), result),
+        }
     }
 
     #[inline]

@@ -13,7 +13,7 @@ use crate::sync::epoch::Guard;
 use crate::sync::prefetch_read;
 
 /// The keys that one sample may ask for.
-pub const SAMPLE_MAX: usize = 64;
+pub(super) const SAMPLE_MAX: usize = 64;
 
 /// What samples are taken of.
 #[derive(Clone, Copy, Debug)]

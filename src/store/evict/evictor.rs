@@ -17,6 +17,8 @@ pub enum Room {
     Enough,
     /// Not yet: the time was up, but there are keys that may go.
     Short,
+    /// Not yet: the log takes no more removals for now.
+    Blocked,
     /// There is none, and no key may go.
     None,
 }
@@ -183,7 +185,7 @@ impl Evictor {
             match self.round(keyspace, session, scope, by, excess + slack, bounds.keys > 0) {
                 Turn::Gone => {}
                 Turn::Missed => misses += 1,
-                Turn::Stopped => break Room::Short,
+                Turn::Stopped => break Room::Blocked,
                 Turn::Nothing => break Room::None,
             }
             excess = self::excess(keyspace, session, bounds, headroom);

@@ -120,9 +120,14 @@ impl<'r, 'h, 'l> Round<'r, 'h, 'l> {
         hashes.chunks(32).for_each(|hashes| database.prefetch(session, hashes));
     }
 
-    /// Evicts one key, if it finds one that may go.
+    /// Evicts one key, if it finds one that may go. What has met its deadline goes instead of one
+    /// that lives.
     pub(super) fn turn(&mut self, victim: usize) {
+        let expired = self.outcome.expired;
         self.offer_sample(victim);
+        if self.outcome.expired > expired {
+            return;
+        }
         let by = self.hunt.moment.by;
         if by == Score::Ahe {
             self.offer_newcomers(victim);
