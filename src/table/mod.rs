@@ -51,7 +51,7 @@ mod transaction;
 mod write;
 
 pub use journal::{BlockJournal, Journal, Part, Silent, Tag, Written};
-pub use sample::{Sample, Samples};
+pub use sample::{SAMPLE_MAX, Sample};
 pub use scan::{GRAIN_BITS, Which};
 pub use transaction::{Committed, Found, Transaction};
 pub use write::Decision;

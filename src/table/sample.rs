@@ -13,7 +13,7 @@ use crate::sync::epoch::Guard;
 use crate::sync::prefetch_read;
 
 /// The keys that one sample may ask for.
-pub(super) const SAMPLE_MAX: usize = 64;
+pub const SAMPLE_MAX: usize = 64;
 
 /// What samples are taken of.
 #[derive(Clone, Copy, Debug)]
@@ -26,37 +26,17 @@ pub struct Sample {
     pub slots_max: usize,
 }
 
-/// Samples: records, one sample behind another.
-#[derive(Default)]
-pub struct Samples<'g> {
-    records: Vec<RecordRef<'g>>,
-    /// Where each sample ends.
-    ends: Vec<usize>,
-}
-
-impl<'g> Samples<'g> {
-    /// Whether nothing was found.
-    pub fn is_empty(&self) -> bool {
-        self.records.is_empty()
-    }
-
-    /// The records of sample number `index`, if there is one.
-    pub fn get(&self, index: usize) -> &[RecordRef<'g>] {
-        let start = index.checked_sub(1).map_or(0, |before| self.ends[before]);
-        &self.records[start..self.ends[index]]
-    }
-}
-
 impl Table {
     /// Takes a sample at each of some places: random hashes. In rounds, so that the memory brings
-    /// near what all of them need at the same time. Returns besides where the search of the last
-    /// one has ended, as a hash.
-    pub fn samples<'g>(
+    /// near what all of them need at the same time. Adds the records, and returns where the search
+    /// of the last one has ended, as a hash.
+    pub fn sample<'g>(
         &self,
         sample: Sample,
         places: &[u64],
         guard: &'g Guard<'_>,
-    ) -> (Samples<'g>, u64) {
+        out: &mut Vec<RecordRef<'g>>,
+    ) -> u64 {
         for &from in places {
             if let Some(array) = self.sampled_array(self.segment_index(from), from, guard) {
                 prefetch_read(array);
@@ -70,23 +50,15 @@ impl Table {
                 prefetch_read(line.wrapping_add(128));
             }
         }
-        let mut words = Vec::with_capacity(places.len() * sample.count);
-        let mut samples = Samples::default();
+        let mut words = Vec::with_capacity(places.len() * sample.count.min(SAMPLE_MAX));
         let mut next = 0;
         for &from in places {
             next = self.gather(sample, from, guard, &mut words);
-            samples.ends.push(words.len());
         }
-        samples.records.reserve(words.len());
-        let mut start = 0;
-        for end in &mut samples.ends {
-            let found = words[start..*end].iter();
-            // SAFETY: loaded from slots of arrays that were reached under the pin 'g.
-            let records = found.filter_map(|word| unsafe { word.record::<'g>() });
-            samples.records.extend(records.filter_map(present));
-            start = std::mem::replace(end, samples.records.len());
-        }
-        (samples, next)
+        // SAFETY: loaded from slots of arrays that were reached under the pin 'g.
+        let records = words.iter().filter_map(|word| unsafe { word.record::<'g>() });
+        out.extend(records.filter_map(present));
+        next
     }
 
     /// Adds the words of some keys that are likely to be present, and asks for their records.

@@ -62,12 +62,12 @@ impl Leave {
     }
 
     /// How much of the claimed slots may be dead, in percent, before they are cleaned. Where keys
-    /// go for their memory, the dead that remain cost others their places: at 25 a removal pays for
-    /// moving three words, and the dead are an eighth on average.
+    /// go for their memory, the dead that remain cost others their places: at 33 a removal pays for
+    /// moving two words, and the dead are a sixth on average.
     fn dead_percent(self) -> usize {
         match self {
             Self::Dead => 50,
-            Self::Name => 25,
+            Self::Name => 33,
         }
     }
 }

@@ -113,8 +113,12 @@ impl Evictor {
     #[inline]
     pub fn tell_capacity(&mut self, eviction: &Eviction) {
         let capacity = std::mem::take(&mut self.capacity);
-        if capacity > 0 && eviction.settings().policy().score() == Some(Score::Ahe) {
-            eviction.ahe.set_capacity(capacity);
+        if capacity > 0 {
+            match eviction.settings().policy().score() {
+                Some(Score::Ahe) => eviction.ahe.set_capacity(capacity),
+                Some(Score::Lru) => eviction.ahe.set_clock_capacity(capacity),
+                _ => {}
+            }
         }
     }
 

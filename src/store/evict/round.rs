@@ -11,10 +11,13 @@ use super::pool::{Candidate, Kept, POOL_MAX, Pool};
 use super::{ahe, random};
 use crate::record::{Key, RecordRef};
 use crate::store::{Keyspace, Session};
-use crate::table::{Sample, Samples};
+use crate::table::{SAMPLE_MAX, Sample};
 
 /// Slots that one search looks at, when keys that may go are rare.
 const SEARCH_SLOTS: usize = 4096;
+
+/// Victims whose samples are taken in one run of slots: a place costs more than a key.
+const SHARED: usize = 4;
 
 /// Keys that AHE looks at in one run of slots, whatever `maxmemory-samples` says.
 const AHE_RUN: usize = 8;
@@ -47,7 +50,9 @@ pub(super) struct Round<'r, 'h, 'l> {
     pool: Pool<'r>,
     /// The database that is sampled.
     database: usize,
-    samples: Samples<'r>,
+    /// Records of all victims' samples, so many for each.
+    samples: Vec<RecordRef<'r>>,
+    per_victim: usize,
     /// For AHE: keys that were inserted lately, some for each victim, and where each one's end.
     newcomers: Vec<(u16, u64)>,
     newcomers_ends: Vec<usize>,
@@ -62,7 +67,8 @@ impl<'r, 'h, 'l> Round<'r, 'h, 'l> {
             dice,
             pool: Pool::new(),
             database: 0,
-            samples: Samples::default(),
+            samples: Vec::new(),
+            per_victim: 1,
             newcomers: Vec::new(),
             newcomers_ends: Vec::new(),
             outcome: Outcome::default(),
@@ -86,6 +92,9 @@ impl<'r, 'h, 'l> Round<'r, 'h, 'l> {
             Score::Ahe => AHE_RUN,
             _ => keyspace.eviction().settings().samples() as usize,
         };
+        let (runs, shared) = (victims.div_ceil(SHARED), victims.min(SHARED));
+        self.per_victim = count.clamp(1, SAMPLE_MAX / SHARED);
+        let count = self.per_victim * shared;
         let sample = Sample { count, only_expiring: *only_expiring, slots_max: SEARCH_SLOTS };
         let mut places = [0; super::evictor::ROUND as usize];
         places.iter_mut().for_each(|place| *place = self.dice.u64(..));
@@ -94,18 +103,16 @@ impl<'r, 'h, 'l> Round<'r, 'h, 'l> {
         }
         let database = keyspace.database(database);
         let Some(table) = database.current(session) else {
-            self.samples = Samples::default();
             return 0;
         };
-        let (samples, next) = table.samples(sample, &places[..victims], &session.guard);
-        let is_empty = samples.is_empty();
-        self.samples = samples;
+        self.samples.reserve(runs * count);
+        let next = table.sample(sample, &places[..runs], &session.guard, &mut self.samples);
         if moment.by == Score::Ahe {
             self.gather_newcomers(victims);
         }
         // Where keys that may go are rare, the search goes on where this one has ended. The last
         // bit says which array of a migrating segment is looked at: all may be in one.
-        if is_empty { next | self.dice.u64(..2) } else { 0 }
+        if self.samples.is_empty() { next | self.dice.u64(..2) } else { 0 }
     }
 
     fn gather_newcomers(&mut self, victims: usize) {
@@ -153,8 +160,9 @@ impl<'r, 'h, 'l> Round<'r, 'h, 'l> {
 
     fn offer_sample(&mut self, victim: usize) {
         let Hunt { keyspace, session, .. } = self.hunt;
-        for index in 0..self.samples.get(victim).len() {
-            let record = self.samples.get(victim)[index];
+        let start = victim * self.per_victim;
+        for index in start..self.samples.len().min(start + self.per_victim) {
+            let record = self.samples[index];
             if session.is_over(record) {
                 let key = Key { bytes: record.key(), hash: record.hash() };
                 let expired = keyspace.database(self.database).expire(session, key);

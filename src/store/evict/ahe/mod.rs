@@ -241,6 +241,16 @@ impl Ahe {
         lane
     }
 
+    /// The same for a policy that only wants the clock: it makes nothing.
+    pub fn set_clock_capacity(&self, keys: u64) {
+        // Relaxed: see the module.
+        let before = Scale::from_bits(self.scale.load(Ordering::Relaxed));
+        let scale = Scale::of(keys, Some(before));
+        if scale != before {
+            self.scale.store(scale.bits(), Ordering::Relaxed);
+        }
+    }
+
     /// Says how many keys memory holds when it is full; may be called again and again with an
     /// estimate. It makes tables of that size: not to be called while pinned.
     pub fn set_capacity(&self, keys: u64) {
