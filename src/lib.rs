@@ -26,6 +26,12 @@ pub mod aof;
 pub mod commands;
 #[cfg(not(any(loom, shuttle)))]
 pub mod config;
+/// Of the settings models know what the store does.
+#[cfg(any(loom, shuttle))]
+pub mod config {
+    mod policy;
+    pub use policy::{Policy, Scope, Score, TENACITY_MAX};
+}
 #[cfg(not(any(loom, shuttle)))]
 pub mod error;
 pub mod memory;

@@ -17,7 +17,7 @@ pub mod cli;
 mod policy;
 mod units;
 
-pub use policy::{Policy, Scope, Score};
+pub use policy::{Policy, Scope, Score, TENACITY_MAX};
 pub use units::{memory_of, parse_memory};
 
 /// The most workers that can be asked for. Far beyond the cores of today's machines, and small
@@ -26,9 +26,6 @@ pub const IO_THREADS_MAX: usize = 128;
 
 /// The most of those settings that Redis keeps in an int.
 pub const INT_MAX: u64 = i32::MAX as u64;
-
-/// The most of `maxmemory-eviction-tenacity`: evict until there is room, however long it takes.
-pub const TENACITY_MAX: u64 = 100;
 
 /// All settings.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,5 +1,8 @@
 //! What `maxmemory-policy` may be: whom to choose among, and by what.
 
+/// The most of `maxmemory-eviction-tenacity`: evict until there is room, however long it takes.
+pub const TENACITY_MAX: u64 = 100;
+
 /// Among which keys victims are chosen.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Scope {

@@ -70,6 +70,8 @@ pub enum Planted {
     IntentFrozen,
     /// A key past its deadline is removed without another look at it.
     ExpireWithoutLook,
+    /// A removal takes its place in the log after it has taken place.
+    RemovalTicketLate,
     /// A victim is removed without another look at it.
     EvictWithoutLook,
     /// A walk over a migrating segment looks at the next array before this one.

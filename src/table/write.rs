@@ -331,7 +331,9 @@ impl Table {
         let array = target.place.array;
         let slot = array.slot(target.index);
         freeze_counter(target.current);
-        let entry = journal.map(|journal| journal.enter(key, Written::Removed));
+        let enter = || journal.map(|journal| journal.enter(key, Written::Removed));
+        let is_late = planted::is(Planted::RemovalTicketLate);
+        let entry = if is_late { None } else { enter() };
         let version = entry.as_ref().map_or(version, |entry| entry.ticket());
         let keeper = keeper(target, journal);
         let keep = current.large().is_none()
@@ -341,7 +343,7 @@ impl Table {
             if slot.publish(target.word, target.word.dead()).is_err() {
                 return false;
             }
-            commit(entry);
+            commit(if is_late { enter() } else { entry });
         } else {
             let absent = OwnedRecord::absent(&Birth::of(key, version)).into_raw();
             let word = Word::absent(absent, tag_of(key.hash));
@@ -350,6 +352,7 @@ impl Table {
                 drop(unsafe { OwnedRecord::from_raw(absent) });
                 return false;
             }
+            let entry = if is_late { enter() } else { entry };
             dispose(target, commit(entry), keeper, guard);
         }
         self.live.add(-1);

@@ -141,5 +141,5 @@ fn an_eviction_is_logged_if_it_has_taken_place() {
 #[test]
 #[should_panic(expected = "the log replays to another value")]
 fn an_eviction_without_a_ticket_in_time_is_seen() {
-    LOGGED.breaks_under(Planted::TicketAfterChange);
+    LOGGED.breaks_under(Planted::RemovalTicketLate);
 }
