@@ -65,7 +65,8 @@ pub(super) fn admit_memory(context: &mut Context<'_>, row: &Row) -> Admission {
     context.is_out_of_memory = room == Room::None;
     match room {
         // It would go on growing while nothing can go.
-        Room::Blocked => Admission::Wait,
+        // (A log that refuses changes has its say where commands are admitted to it.)
+        Room::Blocked if !context.state.persistence.is_refusing() => Admission::Wait,
         Room::None if !is_exec => Admission::Refuse,
         _ => Admission::Run,
     }

@@ -192,7 +192,6 @@ impl Engine {
                 None => return Progress::Stall(at, Awaited::Turn),
             },
         };
-        self.evictor.tell_capacity(self.state.keyspace.eviction());
         // Before the pin: a session that began before the log did does not write to it.
         let stage = if self.replays { Stage::Open } else { self.state.persistence.stage() };
         let mut context = Context {
@@ -268,7 +267,8 @@ impl Engine {
         let mut session = self.local.pin();
         let room = self.evictor.make_headroom(&self.state.keyspace, &mut session, EVICTION_SLICE);
         drop(session);
-        self.state.stats.excess.note(room == Room::Short);
+        let is_over = matches!(room, Room::Short | Room::None);
+        self.state.stats.excess.note(is_over);
         count_evicted(&self.stats, self.evictor.take_evicted());
         self.stats.expired_keys.add(self.local.take_expired());
         self.wake_log();
@@ -312,6 +312,7 @@ impl Engine {
         let commands = self.stats.commands_processed.get();
         let busy = commands != self.commands_at_idle;
         self.commands_at_idle = commands;
+        self.evictor.tell_capacity(self.state.keyspace.eviction());
         self.state.keyspace.maintain(&self.local, busy);
         if self.state.stats.sample() {
             self.state.note_used_bytes(memory::used_bytes());

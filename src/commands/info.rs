@@ -173,10 +173,23 @@ fn memory_use(fields: &mut Fields<'_>, context: &Context<'_>) {
     fields.add("mem_arrays", figures.arrays);
     fields.add("mem_ring", figures.ring);
     fields.add("mem_eviction", figures.eviction);
+    ahe(fields, context);
     fields.add("mem_limbo", figures.limbo);
     fields.add("mem_reaping", figures.reaping);
     fields.add("mem_rewrite_images", figures.rewrite_images);
     fields.add("mem_pool", figures.pool);
+}
+
+/// What AHE has learned; the share of recency in its score above all.
+fn ahe(fields: &mut Fields<'_>, context: &Context<'_>) {
+    let report = context.state.keyspace.eviction().ahe().report();
+    fields.line(format_args!("ahe_alpha:{:.4}", report.alpha));
+    fields.add("ahe_learnings", report.learnings);
+    fields.add("ahe_capacity_ticks", report.capacity_ticks);
+    fields.add("ahe_tick_accesses", report.tick_accesses);
+    fields.add("ahe_ghosts", report.ghosts);
+    fields.add("ahe_ghost_hits", report.ghost_hits);
+    fields.line(format_args!("ahe_pass_ms:{:.0}", report.pass_ms));
 }
 
 fn persistence(fields: &mut Fields<'_>, context: &Context<'_>) {

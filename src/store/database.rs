@@ -390,6 +390,11 @@ impl<'s> Database<'s> {
         self.generations.swap(self.index, other, session);
     }
 
+    /// Cleans some segments of the names of absent keys. Returns how many.
+    pub(super) fn clean(&self, session: &Session<'_>) -> usize {
+        self.current(session).map_or(0, |table| table.clean_some(CLEANED_AT_ONCE, &session.guard))
+    }
+
     /// Segments that are migrating now, and migrations completed.
     pub fn migrations(&self, session: &Session<'_>) -> (usize, u64) {
         self.current(session).map_or((0, 0), Table::migrations)
@@ -401,6 +406,9 @@ impl<'s> Database<'s> {
         }
     }
 }
+
+/// Segments that are cleaned in one go: with millions of keys some 30 µs each.
+const CLEANED_AT_ONCE: usize = 8;
 
 /// INCR: in place if the record is an open integer, else by a new record.
 #[inline]

@@ -61,6 +61,16 @@ const SLACK_MAX: u64 = 16 << 10;
 const HEADROOM_SHARE: u64 = 512;
 const HEADROOM_MAX: u64 = 1 << 20;
 
+/// Dead slots in percent, on average, from which on segments are cleaned before their time: a
+/// little more than the half of what each may have.
+const DEAD_PERCENT_MAX: f64 = 18.0;
+
+/// Looks that the average is of.
+const DEAD_MEAN_OF: f64 = 16.0;
+
+/// Time between two searches for segments to clean that have found none.
+const CLEAN_INTERVAL: Duration = Duration::from_millis(10);
+
 /// Rounds in which nothing was found, although there is something, after which a request gives up.
 const MISSES_MAX: u32 = 64;
 
@@ -82,6 +92,10 @@ pub struct Evictor {
     mean_bytes: i64,
     /// How many keys there is room for.
     capacity: u64,
+    /// How much of the claimed slots is dead in the segments it has looked at, a moving mean.
+    dead_percent: f64,
+    /// When it has last found no segment to clean.
+    cleaned: Option<Instant>,
     evicted: Evicted,
 }
 
@@ -97,6 +111,8 @@ impl Default for Evictor {
             rounds: 0,
             mean_bytes: 0,
             capacity: 0,
+            dead_percent: 0.0,
+            cleaned: None,
             evicted: Evicted::default(),
         }
     }
@@ -115,11 +131,18 @@ impl Evictor {
         let capacity = std::mem::take(&mut self.capacity);
         if capacity > 0 {
             match eviction.settings().policy().score() {
-                Some(Score::Ahe) => eviction.ahe.set_capacity(capacity),
-                Some(Score::Lru) => eviction.ahe.set_clock_capacity(capacity),
+                Some(Score::Ahe) if eviction.settings().is_bounded() => {
+                    eviction.ahe.set_capacity(capacity);
+                }
+                Some(Score::Ahe | Score::Lru) => eviction.ahe.set_clock_capacity(capacity),
                 _ => {}
             }
         }
+    }
+
+    /// Notes how many keys there are, where nothing bounds them.
+    pub fn note_keys(&mut self, keys: u64) {
+        self.capacity = keys;
     }
 
     /// Makes room for a command that may take memory. Not within a transaction.
@@ -142,7 +165,7 @@ impl Evictor {
     ) -> Room {
         let settings = keyspace.eviction().settings();
         let bounds = Bounds::of(settings);
-        if bounds == Bounds::default() || settings.policy() == Policy::NoEviction {
+        if bounds == Bounds::default() {
             return Room::Enough;
         }
         let headroom = (bounds.bytes / HEADROOM_SHARE).min(HEADROOM_MAX);
@@ -174,8 +197,9 @@ impl Evictor {
             self.allowance.renew(bounds, excess.unsigned_abs(), threads);
             return Room::Enough;
         }
+        self.allowance.end();
         let Policy::Evict(scope, by) = policy else {
-            return Room::None;
+            return if self.clean(keyspace, session) { Room::Short } else { Room::None };
         };
         if policy != self.policy {
             self.policy = policy;
@@ -190,6 +214,8 @@ impl Evictor {
                 Turn::Gone => {}
                 Turn::Missed => misses += 1,
                 Turn::Stopped => break Room::Blocked,
+                Turn::Nothing if excess <= 0 => break Room::Enough,
+                Turn::Nothing if self.clean(keyspace, session) => misses += 1,
                 Turn::Nothing => break Room::None,
             }
             excess = self::excess(keyspace, session, bounds, headroom);
@@ -202,7 +228,9 @@ impl Evictor {
             }
         };
         self.evicted.time += start.elapsed();
-        keyspace.eviction().ahe.learn_if_due(session.now());
+        if by == Score::Ahe {
+            keyspace.eviction().ahe.learn_if_due(session.now());
+        }
         room
     }
 
@@ -227,6 +255,7 @@ impl Evictor {
         };
         let expected = excess / self.mean_bytes.max(1) + 1;
         let victims = if is_one { 1 } else { expected.clamp(1, ROUND) as usize };
+        self.clean_one(keyspace, session, database);
         let hunt = Hunt {
             keyspace,
             session,
@@ -254,6 +283,34 @@ impl Evictor {
         // The weights may be old.
         self.weights.clear();
         Turn::Missed
+    }
+
+    /// Looks at a random segment, and cleans it if many names of absent keys are in the way in all
+    /// of them. Segments are cleaned by themselves when a third is dead, each in its time, so that
+    /// a sixth is dead at a time. When many keys go at once, all segments would get there at the
+    /// same time, and until then hardly any memory would come back.
+    fn clean_one(&mut self, keyspace: &Keyspace, session: &Session<'_>, database: usize) {
+        let database = keyspace.database(database);
+        let Some(table) = database.current(session) else { return };
+        let place = self.dice.u64(..);
+        let dead = table.dead_percent(place, &session.guard);
+        self.dead_percent += (dead as f64 - self.dead_percent) / DEAD_MEAN_OF;
+        if self.dead_percent > DEAD_PERCENT_MAX && dead as f64 >= self.dead_percent {
+            table.clean_at(place, &session.guard);
+        }
+    }
+
+    /// Cleans segments of names of absent keys, when nothing else is left to give memory back; at
+    /// most so often, since it looks at all of them. True if it has cleaned any.
+    fn clean(&mut self, keyspace: &Keyspace, session: &Session<'_>) -> bool {
+        let is_due = self.cleaned.is_none_or(|then| then.elapsed() >= CLEAN_INTERVAL);
+        if !is_due {
+            return false;
+        }
+        let databases = (0..keyspace.databases()).map(|index| keyspace.database(index));
+        let cleaned = databases.map(|database| database.clean(session)).sum::<usize>();
+        self.cleaned = (cleaned == 0).then(Instant::now);
+        cleaned > 0
     }
 
     /// Chooses a database as often as it has keys that may go; `None` if no one has any.
@@ -303,8 +360,9 @@ impl Evictor {
 fn excess(keyspace: &Keyspace, session: &Session<'_>, bounds: Bounds, headroom: u64) -> i64 {
     let over = |used: u64, bound: u64| match bound {
         0 => i64::MIN,
-        bound => used.cast_signed() - bound.saturating_sub(headroom).cast_signed(),
+        bound => used.cast_signed().saturating_sub(i64::try_from(bound).unwrap_or(i64::MAX)),
     };
     let keys = if bounds.keys > 0 { gauge::keys(keyspace, session) } else { 0 };
-    over(gauge::used_bytes(keyspace), bounds.bytes).max(over(keys, bounds.keys))
+    let bytes = over(gauge::used_bytes(keyspace), bounds.bytes);
+    bytes.saturating_add(headroom.cast_signed()).max(over(keys, bounds.keys))
 }

@@ -3,7 +3,8 @@
 //! The whole is the sum of many threads' counts, which takes too long to ask for before every
 //! command. So a thread that has seen how much room there is goes on for its part of it by its own
 //! count alone: half of the room, divided by the threads, so that all together cannot pass the
-//! bound.
+//! bound; and no more than a little of the bound, since what another thread was allowed long ago
+//! may still be to come.
 //!
 //! What is unlinked and waits for readers or for a snapshot (limbo, flushed tables, images) is as
 //! good as freed: to evict more because of it would never end. Limbo is kept small by other means
@@ -13,6 +14,9 @@ use super::settings::Settings;
 use crate::memory;
 use crate::store::{Keyspace, Session};
 use crate::sync::epoch::{limbo_bytes, thread_limbo_bytes};
+
+/// All allowances together are at most this part of the bound.
+const SHARES: u64 = 128;
 
 /// Bytes that count against `maxmemory`.
 pub(super) fn used_bytes(keyspace: &Keyspace) -> u64 {
@@ -63,16 +67,32 @@ impl Allowance {
 
     /// So many bytes are free, for `threads` threads.
     pub(super) fn renew(&mut self, bounds: Bounds, free: u64, threads: usize) {
-        let share = free / (2 * threads.max(1) as u64);
-        *self = Self { bounds, until: thread_bytes() + share.cast_signed() };
+        let threads = threads.max(1) as u64;
+        let share = (free / (2 * threads)).min(bounds.bytes / (SHARES * threads));
+        let share = i64::try_from(share).unwrap_or(i64::MAX);
+        *self = Self { bounds, until: thread_bytes().saturating_add(share) };
+    }
+
+    /// Nothing is left.
+    pub(super) fn end(&mut self) {
+        self.until = i64::MIN;
     }
 }
 
-/// How many keys of a kind of which there are `keys` now there will be at the bounds.
+/// No key takes less, its slot included.
+const KEY_BYTES_MIN: u64 = 64;
+
+/// How many keys of a kind of which there are `keys` now there will be at the bounds; 0 as
+/// long as that cannot be told.
 pub(super) fn capacity(keyspace: &Keyspace, bounds: Bounds, keys: u64) -> u64 {
     let by_bytes = match bounds.bytes {
         0 => keys,
-        bytes => (keys as f64 * bytes as f64 / used_bytes(keyspace).max(1) as f64) as u64,
+        // Early on the estimate would be of what an empty server takes.
+        bytes if used_bytes(keyspace) < bytes / 2 => 0,
+        bytes => {
+            let full = keys as f64 * bytes as f64 / used_bytes(keyspace).max(1) as f64;
+            (full as u64).min(bytes / KEY_BYTES_MIN)
+        }
     };
     // At the bound one goes before the next one comes.
     if bounds.keys > 0 { bounds.keys + 1 } else { by_bytes }

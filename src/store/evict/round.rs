@@ -136,7 +136,7 @@ impl<'r, 'h, 'l> Round<'r, 'h, 'l> {
             return;
         }
         let by = self.hunt.moment.by;
-        if by == Score::Ahe {
+        if victim < self.newcomers_ends.len() {
             self.offer_newcomers(victim);
         }
         self.evict_best();
@@ -174,7 +174,7 @@ impl<'r, 'h, 'l> Round<'r, 'h, 'l> {
     }
 
     fn offer_newcomers(&mut self, victim: usize) {
-        let start = if victim == 0 { 0 } else { self.newcomers_ends[victim - 1] };
+        let start = victim.checked_sub(1).map_or(0, |before| self.newcomers_ends[before]);
         for index in start..self.newcomers_ends[victim] {
             let (database, hash) = self.newcomers[index];
             if let Some(record) = self.look_up(usize::from(database), hash, ahe::KEPT_BITS) {

@@ -21,6 +21,7 @@
 //! that use one need no permission; as many of its lines are used as the keys ask for.
 
 use super::class::CLASSES;
+use crate::memory::{Kind, count};
 use crate::record::Usage;
 use crate::sync::OnceLock;
 use crate::sync::plain::{AtomicU64, Ordering};
@@ -99,7 +100,10 @@ impl Ghosts {
         let lines = keys.div_ceil(LINE as u64).clamp(1, LINES_MAX);
         let size = lines.next_power_of_two().ilog2() as usize;
         let empty = || Line([const { AtomicU64::new(0) }; LINE]);
-        let table = self.tables[size].get_or_init(|| (0..1u64 << size).map(|_| empty()).collect());
+        let table = self.tables[size].get_or_init(|| {
+            count(Kind::Eviction, ((1 << size) * size_of::<Line>()) as i64);
+            (0..1u64 << size).map(|_| empty()).collect()
+        });
         // What an earlier use has left in it is too old to tell anything.
         for place in table.iter().flat_map(|line| &line.0) {
             place.store(0, Ordering::Relaxed);
@@ -169,6 +173,12 @@ impl Ghosts {
     pub(super) fn memory_bytes(&self) -> u64 {
         let made = self.tables.iter().filter_map(OnceLock::get);
         made.map(|table| size_of_val::<[Line]>(table) as u64).sum()
+    }
+}
+
+impl Drop for Ghosts {
+    fn drop(&mut self) {
+        count(Kind::Eviction, -(self.memory_bytes() as i64));
     }
 }
 

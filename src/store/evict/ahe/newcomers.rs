@@ -6,6 +6,7 @@
 //! a round ago, or none, which is a sample like any other. It says where a key was: whether it is
 //! still there is found out when it is looked up.
 
+use crate::memory::{Kind, count};
 use crate::sync::OnceLock;
 use crate::sync::plain::{AtomicU64, AtomicUsize, Ordering};
 
@@ -46,7 +47,10 @@ impl Newcomers {
     pub(super) fn resize(&self, keys: u64) {
         let length = (keys / 4).max(1);
         let size = ((length + 1).next_power_of_two().ilog2() as usize).min(SIZES - 1);
-        let make = || (0..1u64 << size).map(|_| AtomicU64::new(0)).collect();
+        let make = || {
+            count(Kind::Eviction, ((1 << size) * size_of::<AtomicU64>()) as i64);
+            (0..1u64 << size).map(|_| AtomicU64::new(0)).collect()
+        };
         let _ring = self.rings[size].get_or_init(make);
         // Relaxed: the ring is published by its OnceLock; a length that does not fit the ring finds
         // other keys.
@@ -99,6 +103,12 @@ impl Newcomers {
     pub(super) fn memory_bytes(&self) -> u64 {
         let made = self.rings.iter().filter_map(OnceLock::get);
         made.map(|ring| size_of_val::<[AtomicU64]>(ring) as u64).sum()
+    }
+}
+
+impl Drop for Newcomers {
+    fn drop(&mut self) {
+        count(Kind::Eviction, -(self.memory_bytes() as i64));
     }
 }
 
