@@ -33,13 +33,20 @@ pub(crate) enum Mix {
 pub(crate) struct Sample {
     pub(crate) used_bytes: u64,
     /// Of these, what is not held against the bound: the log's buffers, and what a flush has taken
-    /// away that is not free yet.
+    /// away that is not free yet, and what a rewrite of the log has kept for its file.
     pub(crate) beside_bytes: u64,
     pub(crate) keys: u64,
     /// Of these, what waits for readers, as far as the server tells.
     pub(crate) limbo_bytes: u64,
     /// Bytes the writers had sent.
     pub(crate) sent_bytes: u64,
+}
+
+impl Sample {
+    /// What is held against the bound. (The figures are not of one instant.)
+    pub(crate) fn counted_bytes(&self) -> u64 {
+        self.used_bytes.saturating_sub(self.beside_bytes)
+    }
 }
 
 /// A value of a size whose logarithm is evenly spread.
@@ -123,14 +130,14 @@ pub(crate) fn write(
     samples
 }
 
-fn look(client: &mut Client, sent_bytes: u64) -> Sample {
+pub(crate) fn look(client: &mut Client, sent_bytes: u64) -> Sample {
     let text = client.ask("INFO");
     let field = |name: &str| {
         let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
         line.map(|value| value.trim().parse::<u64>().expect("a number"))
     };
     // The first is Redis's, the second ours.
-    let beside = ["mem_not_counted_for_evict", "mem_reaping"];
+    let beside = ["mem_not_counted_for_evict", "mem_reaping", "mem_rewrite_images"];
     Sample {
         used_bytes: field("used_memory").expect("used_memory"),
         beside_bytes: beside.iter().filter_map(|name| field(name)).sum(),
