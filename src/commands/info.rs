@@ -158,7 +158,7 @@ fn memory_use(fields: &mut Fields<'_>, context: &Context<'_>) {
     let (resident, used) = (figures.resident, figures.used);
     fields.line(format_args!("mem_fragmentation_ratio:{:.2}", ratio(resident, used)));
     fields.add("mem_fragmentation_bytes", difference(resident, used));
-    fields.add("mem_not_counted_for_evict", memory::uncounted_bytes());
+    fields.add("mem_not_counted_for_evict", figures.log + figures.ring);
     fields.add("mem_replication_backlog", 0);
     fields.add("mem_total_replication_buffers", 0);
     fields.add("mem_clients_slaves", 0);

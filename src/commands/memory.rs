@@ -120,7 +120,9 @@ pub(super) struct Figures {
 
 impl Figures {
     pub(super) fn new(state: &ServerState) -> Self {
-        let used = memory::used_bytes();
+        // One close after the other: what is left of `used` without the log is to mean something.
+        let (used, log) = (memory::used_bytes(), memory::bytes(Kind::Log));
+        let (limbo, rewrite_images) = (limbo_bytes(), state.keyspace.image_bytes());
         let dataset = memory::bytes(Kind::Records) + memory::bytes(Kind::Buffers);
         // The tables are made at their first use; the ring is there from the start.
         let startup = memory::bytes(Kind::Ring);
@@ -134,11 +136,11 @@ impl Figures {
             arrays: memory::bytes(Kind::Arrays),
             clients: memory::bytes(Kind::Clients),
             ring: startup,
-            log: memory::bytes(Kind::Log),
+            log,
             eviction: memory::bytes(Kind::Eviction),
-            limbo: limbo_bytes(),
+            limbo,
             reaping: memory::reaping_bytes(),
-            rewrite_images: state.keyspace.image_bytes(),
+            rewrite_images,
             pool: record::idle_bytes(),
             allocator: allocator::figures(),
         }

@@ -16,20 +16,25 @@ const POLICY: [&str; 4] = ["--maxmemory", "100mb", "--maxmemory-policy", "allkey
 /// The bound holds in every sample.
 #[track_caller]
 fn assert_bounded(samples: &[Sample]) {
+    assert_at_most(samples, CAP_BYTES + OVER_BYTES);
+}
+
+#[track_caller]
+fn assert_at_most(samples: &[Sample], bound_bytes: u64) {
     let most = samples.iter().max_by_key(|sample| sample.counted_bytes()).expect("a sample");
     let limbo = most.limbo_bytes;
     println!("{} samples; at most {}, limbo {limbo}", samples.len(), most.counted_bytes());
-    assert!(most.counted_bytes() <= CAP_BYTES + OVER_BYTES, "{} in {most:?}", most.counted_bytes());
+    assert!(most.counted_bytes() <= bound_bytes, "{} in {most:?}", most.counted_bytes());
 }
 
 /// Once there was no more room, most of it stayed in use.
 #[track_caller]
 fn assert_full(samples: &[Sample]) {
-    let first = samples.iter().position(|sample| sample.used_bytes > CAP_BYTES * 98 / 100);
+    let first = samples.iter().position(|sample| sample.counted_bytes() > CAP_BYTES * 98 / 100);
     let full = &samples[first.expect("it became full")..];
-    let least = full.iter().min_by_key(|sample| sample.used_bytes).expect("a sample");
+    let least = full.iter().min_by_key(|sample| sample.counted_bytes()).expect("a sample");
     println!("full after {first:?}; at least {least:?}");
-    assert!(least.used_bytes >= CAP_BYTES * 85 / 100, "{least:?}");
+    assert!(least.counted_bytes() >= CAP_BYTES * 85 / 100, "{least:?}");
     let mut keys: Vec<u64> = full.iter().map(|sample| sample.keys).collect();
     let fewest = *keys.iter().min().expect("a sample");
     keys.sort_unstable();
@@ -78,7 +83,11 @@ fn the_bound_holds_while_all_is_logged() {
     // Without rewrites, which hold more for a while.
     let settings = [&POLICY[..], &["--auto-aof-rewrite-percentage", "0"]].concat();
     let target = Target::with_log("everysec", &settings);
-    fill_twice_and_more(&target, Mix::Changes(KEYS / 5));
+    let samples = write(&target, Mix::Changes(KEYS / 5), 4 * CAP_BYTES, |_, _| {});
+    // Whose commands wait for the log do not free what waits for readers; and the log's buffers,
+    // which are several times as large, are not read at the same instant.
+    assert_at_most(&samples, CAP_BYTES + 3 * OVER_BYTES);
+    assert_full(&samples);
 }
 
 #[test]
