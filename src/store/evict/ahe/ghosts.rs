@@ -17,20 +17,20 @@
 //! There are not many more than keys: a key whose ghost is still there counts neither as used nor
 //! as lost, and what is known of its class waits for it.
 //!
-//! Tables are made for powers of two, when they are first needed, and then stay, so that threads
-//! that use one need no permission; as many of its lines are used as the keys ask for.
+//! Tables are made in four sizes an octave, when they are first needed, and then stay, so that
+//! threads that use one need no permission; as many of its lines are used as the keys ask for.
 
 use super::class::CLASSES;
 use crate::memory::{Kind, count};
 use crate::record::Usage;
 use crate::sync::OnceLock;
-use crate::sync::plain::{AtomicU64, Ordering};
+use crate::sync::plain::{AtomicU64, AtomicUsize, Ordering};
 
 /// Ghosts of a cache line.
 const LINE: usize = 8;
-/// Sizes of tables: 2^0 to 2^31 lines.
-const SIZES: usize = 32;
-const LINES_MAX: u64 = 1 << (SIZES - 1);
+/// Sizes of tables, up to 2^31 lines.
+const SIZES: usize = 31 * 4 + 1;
+const LINES_MAX: u64 = 1 << 31;
 
 const CLOCK_MASK: u64 = (1 << 24) - 1;
 const CLASS_SHIFT: u32 = 24;
@@ -69,10 +69,21 @@ impl Ghost {
     }
 }
 
+/// The number of the smallest table that has so many lines (one or more), and its lines.
+fn size_of_table(lines: u64) -> (usize, u64) {
+    let step = 1 << lines.ilog2().saturating_sub(2);
+    let made = lines.div_ceil(step) * step;
+    // The next power of two belongs to the next octave.
+    let octave = made.ilog2();
+    let quarter = (made - (1 << octave)) * 4 >> octave;
+    (octave as usize * 4 + quarter as usize, made)
+}
+
 /// The ghosts.
 pub(super) struct Ghosts {
     tables: [OnceLock<Box<[Line]>>; SIZES],
-    /// Lines in use: of the smallest table that has so many.
+    /// Which table is in use, and how many of its lines.
+    current: AtomicUsize,
     lines: AtomicU64,
 }
 
@@ -85,7 +96,11 @@ fn identity(place: u64) -> u64 {
 impl Ghosts {
     /// No ghosts, and no room for any.
     pub(super) fn new() -> Self {
-        Self { tables: [const { OnceLock::new() }; SIZES], lines: AtomicU64::new(0) }
+        Self {
+            tables: [const { OnceLock::new() }; SIZES],
+            current: AtomicUsize::new(0),
+            lines: AtomicU64::new(0),
+        }
     }
 
     /// Makes room for the ghosts of `keys` keys. A number that is a little outside of what there is
@@ -98,16 +113,17 @@ impl Ghosts {
             return;
         }
         let lines = keys.div_ceil(LINE as u64).clamp(1, LINES_MAX);
-        let size = lines.next_power_of_two().ilog2() as usize;
+        let (size, made) = size_of_table(lines);
         let empty = || Line([const { AtomicU64::new(0) }; LINE]);
         let table = self.tables[size].get_or_init(|| {
-            count(Kind::Eviction, ((1 << size) * size_of::<Line>()) as i64);
-            (0..1u64 << size).map(|_| empty()).collect()
+            count(Kind::Eviction, (made * size_of::<Line>() as u64) as i64);
+            (0..made).map(|_| empty()).collect()
         });
         // What an earlier use has left in it is too old to tell anything.
         for place in table.iter().flat_map(|line| &line.0) {
             place.store(0, Ordering::Relaxed);
         }
+        self.current.store(size, Ordering::Relaxed);
         self.lines.store(lines, Ordering::Relaxed);
     }
 
@@ -116,8 +132,7 @@ impl Ghosts {
     fn line(&self, place: u64) -> Option<&Line> {
         // Relaxed: see `resize`.
         let lines = self.lines.load(Ordering::Relaxed);
-        let size = lines.checked_next_power_of_two()?.ilog2();
-        let table = self.tables.get(size as usize)?.get()?;
+        let table = self.tables.get(self.current.load(Ordering::Relaxed))?.get()?;
         // The lower half of the place as a fraction.
         table.get((((place & !FINGERPRINT_MASK) * lines) >> 32) as usize)
     }
@@ -241,7 +256,7 @@ mod tests {
         ghosts.resize(800);
         assert_eq!(ghosts.room(), 800);
         assert_eq!(ghosts.find(place(1)), None);
-        assert_eq!(ghosts.memory_bytes(), 8 * (1024 + 2048));
+        assert_eq!(ghosts.memory_bytes(), 8 * (1024 + 1280 + 896));
     }
 
     #[test]
@@ -252,7 +267,7 @@ mod tests {
             let hash = key.wrapping_mul(0x9e37_79b9_7f4a_7c15);
             ghosts.leave(hash ^ hash >> 32, Ghost { class: 1, clock: 0 }, 0);
         }
-        let table = ghosts.tables[7].get().expect("of 128 lines");
+        let table = ghosts.tables[7 * 4].get().expect("of 128 lines");
         let full = |line: &&super::Line| line.0.iter().all(|word| word.load(Ordering::Relaxed) > 0);
         assert_eq!(table.iter().filter(full).count(), 125);
         assert!(table[..125].iter().all(|line| full(&line)));
