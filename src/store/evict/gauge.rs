@@ -87,8 +87,8 @@ const KEY_BYTES_MIN: u64 = 64;
 pub(super) fn capacity(keyspace: &Keyspace, bounds: Bounds, keys: u64) -> u64 {
     let by_bytes = match bounds.bytes {
         0 => keys,
-        // Early on the estimate would be of what an empty server takes.
-        bytes if used_bytes(keyspace) < bytes / 8 * 7 => 0,
+        // Early on the estimate would be too high, and AHE would make tables for it.
+        bytes if used_bytes(keyspace) < bytes / 64 * 63 => 0,
         bytes => {
             let full = keys as f64 * bytes as f64 / used_bytes(keyspace).max(1) as f64;
             (full as u64).min(bytes / KEY_BYTES_MIN)
