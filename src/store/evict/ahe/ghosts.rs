@@ -75,7 +75,7 @@ fn size_of_table(lines: u64) -> (usize, u64) {
     let made = lines.div_ceil(step) * step;
     // The next power of two belongs to the next octave.
     let octave = made.ilog2();
-    let quarter = (made - (1 << octave)) * 4 >> octave;
+    let quarter = ((made - (1 << octave)) * 4) >> octave;
     (octave as usize * 4 + quarter as usize, made)
 }
 
