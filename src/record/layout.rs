@@ -404,11 +404,6 @@ impl<'g> RecordRef<'g> {
         }
     }
 
-    /// Bytes of the record's own allocation and of the buffer it holds.
-    pub fn allocated_size(self) -> usize {
-        self.record_size() + self.large().map_or(0, |large| large.buffer_size())
-    }
-
     /// Bytes that the allocator takes for the record and for the buffer it holds.
     pub fn taken_size(self) -> usize {
         let buffer = self.large().map_or(0, |large| pool::taken(large.buffer_size()));

@@ -359,7 +359,12 @@ impl Table {
         self.count_deadlines(target.word.has_deadline(), false);
         array.count_dead();
         if target.place.before.is_none() && array.is_dead_by(leave.dead_percent()) {
-            self.begin_migration(array);
+            match leave {
+                Leave::Dead => self.begin_migration(array),
+                // Who wants memory does not wait for others to move what is left: until then there
+                // would be two arrays.
+                Leave::Name => self.clean_segment(self.segment(key.hash), array, guard),
+            }
         }
         true
     }
