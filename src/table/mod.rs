@@ -39,6 +39,7 @@
 
 mod access;
 mod array;
+mod clean;
 mod commit;
 mod glance;
 mod journal;

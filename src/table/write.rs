@@ -7,7 +7,7 @@ use super::migrate::Moving;
 use super::slot::{Word, tag_of};
 use crate::record::{Birth, Key, OwnedRecord, RecordRef, Unlinked};
 use crate::ring::Entry;
-use crate::sync::atomic::{AtomicPtr, Ordering};
+use crate::sync::atomic::Ordering;
 use crate::sync::epoch::Guard;
 use crate::sync::plain;
 use crate::sync::planted::{self, Planted};
@@ -45,7 +45,7 @@ pub enum Decision<R> {
 
 /// What a removal leaves in the slot to name the absent key, until the slots are cleaned.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Leave {
+pub(super) enum Leave {
     /// The dead record, unless it is large: the cheapest.
     Dead,
     /// Little more than the name: the key goes for its memory.
@@ -64,7 +64,7 @@ impl Leave {
     /// How much of the claimed slots may be dead, in percent, before they are cleaned. Where keys
     /// go for their memory, the dead that remain cost others their places: at 33 a removal pays for
     /// moving two words, and the dead are a sixth on average.
-    fn dead_percent(self) -> usize {
+    pub(super) fn dead_percent(self) -> usize {
         match self {
             Self::Dead => 50,
             Self::Name => 33,
@@ -415,65 +415,9 @@ impl Table {
         }
     }
 
-    /// Begins to clean an array if most of it is dead and it is a root that does not migrate yet.
-    pub(super) fn clean(&self, array: &Array, hash: u64, guard: &Guard<'_>) {
-        let is_root = self.root(hash, guard).is_some_and(|root| std::ptr::eq(root, array));
-        let is_worth_it = array.is_dead_by(Leave::Dead.dead_percent());
-        // SAFETY: the caller has reached the array under the guard.
-        if is_root && is_worth_it && unsafe { array.migration() }.is_none() {
-            self.begin_migration(array);
-        }
-    }
-
-    /// Cleans up to so many segments whose arrays name absent keys, for their memory. Returns how
-    /// many it has cleaned.
-    pub fn clean_some(&self, most: usize, guard: &Guard<'_>) -> usize {
-        let mut cleaned = 0;
-        for root in &self.segments {
-            if cleaned == most {
-                break;
-            }
-            // Acquire: as in `root`.
-            let pointer = root.load(Ordering::Acquire);
-            // SAFETY: loaded under the guard.
-            let Some(array) = (unsafe { pointer.as_ref() }) else { continue };
-            if array.usage().1 > 0 {
-                self.clean_segment(root, array, guard);
-                cleaned += 1;
-            }
-        }
-        cleaned
-    }
-
-    /// How much of the claimed slots of a hash's segment is dead, in percent.
-    pub fn dead_percent(&self, hash: u64, guard: &Guard<'_>) -> u64 {
-        let (claimed, dead) = self.root(hash, guard).map_or((0, 0), Array::usage);
-        (dead as u64 * 100).checked_div(claimed as u64).unwrap_or(0)
-    }
-
-    /// Cleans the segment of a hash of the names of absent keys.
-    pub fn clean_at(&self, hash: u64, guard: &Guard<'_>) {
-        if let Some(array) = self.root(hash, guard) {
-            self.clean_segment(self.segment(hash), array, guard);
-        }
-    }
-
-    fn clean_segment(&self, root: &AtomicPtr<Array>, array: &Array, guard: &Guard<'_>) {
-        // SAFETY: the caller has reached the array under the guard.
-        if unsafe { array.migration() }.is_none() {
-            self.begin_migration(array);
-        }
-        // Bounded by the chunks of the array, and of one more if another thread has been faster.
-        while let Some(moving) = self.moving(root, guard) {
-            if self.step(root, &moving, guard) {
-                break;
-            }
-        }
-    }
-
     /// Publishes a successor for a root array, unless it has one.
     #[cold]
-    fn begin_migration(&self, array: &Array) {
+    pub(super) fn begin_migration(&self, array: &Array) {
         self.begin_migration_to(array, array.successor_slots(self.options.first_slots));
     }
 

@@ -199,7 +199,7 @@ impl Evictor {
         }
         self.allowance.end();
         let Policy::Evict(scope, by) = policy else {
-            return if self.clean(keyspace, session) { Room::Short } else { Room::None };
+            return self.free_names(keyspace, session, bounds, headroom, patience);
         };
         if policy != self.policy {
             self.policy = policy;
@@ -215,8 +215,9 @@ impl Evictor {
                 Turn::Missed => misses += 1,
                 Turn::Stopped => break Room::Blocked,
                 Turn::Nothing if excess <= 0 => break Room::Enough,
-                Turn::Nothing if self.clean(keyspace, session) => misses += 1,
-                Turn::Nothing => break Room::None,
+                Turn::Nothing => {
+                    break self.free_names(keyspace, session, bounds, headroom, patience);
+                }
             }
             excess = self::excess(keyspace, session, bounds, headroom);
             if excess + slack <= 0 {
@@ -232,6 +233,28 @@ impl Evictor {
             keyspace.eviction().ahe.learn_if_due(session.now());
         }
         room
+    }
+
+    /// Frees what the names of absent keys take, when no key may go.
+    fn free_names(
+        &mut self,
+        keyspace: &Keyspace,
+        session: &Session<'_>,
+        bounds: Bounds,
+        headroom: u64,
+        patience: Option<Duration>,
+    ) -> Room {
+        let start = Instant::now();
+        // Each turn cleans some segments, of which there is a fixed number.
+        while self.clean(keyspace, session) {
+            if excess(keyspace, session, bounds, headroom) <= 0 {
+                return Room::Enough;
+            }
+            if patience.is_some_and(|patience| start.elapsed() >= patience) {
+                break;
+            }
+        }
+        Room::None
     }
 
     /// A round of victims, until this thread has freed so many bytes, or (for a bound of keys) one
