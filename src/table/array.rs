@@ -369,9 +369,9 @@ impl Array {
 
     /// Whether so much of the claimed slots is dead, in percent, and enough of them for cleaning to
     /// pay.
-    pub(super) fn is_dead_by(&self, percent: usize) -> bool {
+    pub(super) fn is_dead_by(&self, percent: usize, least: usize) -> bool {
         let (claimed, dead) = self.usage();
-        dead > CHUNK / 2 && dead * 100 > claimed * percent
+        dead > least && dead * 100 > claimed * percent
     }
 }
 

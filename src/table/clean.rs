@@ -10,7 +10,7 @@ impl Table {
     /// Begins to clean an array if most of it is dead and it is a root that does not migrate yet.
     pub(super) fn clean(&self, array: &Array, hash: u64, guard: &Guard<'_>) {
         let is_root = self.root(hash, guard).is_some_and(|root| std::ptr::eq(root, array));
-        let is_worth_it = array.is_dead_by(Leave::Dead.dead_percent());
+        let is_worth_it = Leave::Dead.is_too_much(array);
         // SAFETY: the caller has reached the array under the guard.
         if is_root && is_worth_it && unsafe { array.migration() }.is_none() {
             self.begin_migration(array);

@@ -1,7 +1,7 @@
 //! Mutations: one loop that finds a key's authoritative slot, asks what to do, and publishes it.
 
 use super::Table;
-use super::array::{Array, Probe};
+use super::array::{Array, CHUNK, Probe};
 use super::journal::{Journal, Silent, Tag, Written};
 use super::migrate::Moving;
 use super::slot::{Word, tag_of};
@@ -61,13 +61,14 @@ impl Leave {
         }
     }
 
-    /// How much of the claimed slots may be dead, in percent, before they are cleaned. Where keys
+    /// Whether so much of the claimed slots is dead that they are to be cleaned. Where keys
     /// go for their memory, the dead that remain cost others their places: at 33 a removal pays for
     /// moving two words, and the dead are a sixth on average.
-    pub(super) fn dead_percent(self) -> usize {
+    pub(super) fn is_too_much(self, array: &Array) -> bool {
         match self {
-            Self::Dead => 50,
-            Self::Name => 33,
+            Self::Dead => array.is_dead_by(50, CHUNK / 2),
+            // The same number; one in models.
+            Self::Name => array.is_dead_by(33, CHUNK.div_ceil(2)),
         }
     }
 }
@@ -358,7 +359,7 @@ impl Table {
         self.live.add(-1);
         self.count_deadlines(target.word.has_deadline(), false);
         array.count_dead();
-        if target.place.before.is_none() && array.is_dead_by(leave.dead_percent()) {
+        if target.place.before.is_none() && leave.is_too_much(array) {
             match leave {
                 Leave::Dead => self.begin_migration(array),
                 // Who wants memory does not wait for others to move what is left: until then there

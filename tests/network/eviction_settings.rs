@@ -170,8 +170,9 @@ fn a_cap_below_what_is_used_is_warned_of_once() {
     for amount in ["1gb", "1kb", "1024", "0"] {
         assert_eq!(client.ask(&format!("CONFIG SET maxmemory {amount}")), "+OK\r\n");
     }
-    let warnings = server.log().iter().filter(|line| line.contains(WARNING)).count();
-    assert_eq!(warnings, 1, "{:?}", server.log());
+    let warnings = || server.log().iter().filter(|line| line.contains(WARNING)).count();
+    wait_until("the warning is in the log", || warnings() > 0);
+    assert_eq!(warnings(), 1, "{:?}", server.log());
 }
 
 #[test]

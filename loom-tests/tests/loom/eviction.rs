@@ -10,6 +10,11 @@ use ferrum_kv::sync::planted::Planted;
 
 /// A keyspace of two keys, of which one has to go: `k`, which holds a value and has a deadline.
 fn over(value: &'static str) -> Arc<Keyspace> {
+    over_until(value, NOW + 1_000)
+}
+
+/// The same with another deadline.
+fn over_until(value: &'static str, deadline: u64) -> Arc<Keyspace> {
     let keyspace = keyspace(4);
     let settings = keyspace.eviction().settings();
     settings.set_policy(Policy::Evict(Scope::Volatile, Score::Ttl));
@@ -20,7 +25,7 @@ fn over(value: &'static str) -> Arc<Keyspace> {
     set(&keyspace, &local, FIRST, b"first");
     keyspace.database(0).change(&local.pin(), K, |_| Change::Put {
         value: NewValue::Copy(value.as_bytes()),
-        deadline: Some(NOW + 1_000),
+        deadline: Some(deadline),
         result: (),
     });
     keyspace
@@ -117,6 +122,29 @@ fn against_another() {
 #[test]
 fn a_victim_of_two_is_counted_once() {
     AGAINST_ANOTHER.holds();
+}
+
+const AGAINST_EXPIRY: Model =
+    Model { name: "eviction against expiry", most: 2, run: against_expiry };
+
+fn against_expiry() {
+    let keyspace = over_until("old", NOW - 1);
+    let local = keyspace.join();
+    let other = spawn(&keyspace, |keyspace, local| {
+        assert_eq!(text(keyspace, local), "nil", "seen after its deadline");
+        local.take_expired()
+    });
+    let evicted = make_room(&keyspace, &local);
+    let expired = local.take_expired() + other.join().unwrap();
+    assert_eq!((evicted, expired), (0, 1), "a key past its deadline goes once, and by that");
+    assert_first(&keyspace, &local);
+    assert_eq!(len(&keyspace, &local), 1);
+    assert_eq!(keyspace.database(0).expiring(&local.pin()), 0);
+}
+
+#[test]
+fn a_key_past_its_deadline_expires_once_whoever_finds_it() {
+    AGAINST_EXPIRY.holds();
 }
 
 const LOGGED: Model = Model { name: "log of eviction and SET", most: 2, run: logged };
