@@ -1,6 +1,6 @@
 //! The settings of eviction, and what they let a client see of keys, compared with redis-server.
 
-use super::harness::{Client, RedisServer, Server, show, strings_in};
+use super::harness::{Client, RedisServer, Server, show, strings_in, wait_until};
 
 /// Amounts of memory, good and bad.
 const AMOUNTS: [&str; 22] = [
