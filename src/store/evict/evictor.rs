@@ -289,10 +289,12 @@ impl Evictor {
         self.search = round.sample(database, victims, self.search);
         let before = gauge::thread_bytes();
         for victim in 0..victims {
-            round.turn(victim);
-            if before - gauge::thread_bytes() >= excess || !session.may_expire() {
+            // Asked between victims only: in models there is one.
+            let is_enough = || before - gauge::thread_bytes() >= excess;
+            if victim > 0 && (is_enough() || !session.may_expire()) {
                 break;
             }
+            round.turn(victim);
         }
         let Outcome { keys, bytes, expired } = round.end(&mut self.kept);
         self.evicted.keys += keys;
