@@ -3,9 +3,9 @@
 use super::Eviction;
 use super::gauge::{self, Allowance, Bounds};
 use super::moment::Moment;
-use super::policy::{Policy, Scope, Score};
 use super::pool::Kept;
 use super::round::{Hunt, Outcome, Round};
+use crate::config::{Policy, Scope, Score};
 use crate::store::{Keyspace, Session};
 use std::time::{Duration, Instant};
 

@@ -21,7 +21,6 @@ mod gauge;
 mod lfu;
 mod lru;
 mod moment;
-mod policy;
 mod pool;
 mod random;
 mod round;
@@ -29,10 +28,10 @@ mod settings;
 mod tracking;
 mod ttl;
 
+pub use crate::config::{Policy, Scope, Score};
 pub(super) use ahe::Lane;
 pub use ahe::{Ahe, AheReport};
 pub use evictor::{Evicted, Evictor, Room};
-pub use policy::{Policy, Scope, Score};
 pub use settings::{EvictionOptions, Settings, TENACITY_MAX};
 pub(super) use tracking::Tracking;
 

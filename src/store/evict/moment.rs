@@ -1,8 +1,8 @@
 //! What scores are computed by, the same for all keys that are compared.
 
 use super::ahe::Ahe;
-use super::policy::Score;
 use super::{Eviction, ahe, lfu, lru, ttl};
+use crate::config::Score;
 use crate::record::{RecordRef, Usage};
 
 /// The state of the clocks and settings when victims are compared.

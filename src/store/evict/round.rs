@@ -6,9 +6,9 @@
 //! best of the pool goes.
 
 use super::moment::Moment;
-use super::policy::Score;
 use super::pool::{Candidate, Kept, POOL_MAX, Pool};
 use super::{ahe, random};
+use crate::config::Score;
 use crate::record::{Key, RecordRef};
 use crate::store::{Keyspace, Session};
 use crate::table::{SAMPLE_MAX, Sample};
@@ -99,7 +99,8 @@ impl<'r, 'h, 'l> Round<'r, 'h, 'l> {
         let mut places = [0; super::evictor::ROUND as usize];
         places.iter_mut().for_each(|place| *place = self.dice.u64(..));
         if search > 0 {
-            places[0] = search;
+            // The last: where its search ends is what is returned.
+            places[runs - 1] = search;
         }
         let database = keyspace.database(database);
         let Some(table) = database.current(session) else {

@@ -1,6 +1,6 @@
 //! The settings of eviction, which may change at any time.
 
-use super::policy::{Policy, Score};
+use crate::config::{Policy, Score};
 use crate::sync::epoch::set_limbo_target;
 use crate::sync::plain::{AtomicU64, Ordering};
 use std::time::Duration;

@@ -18,6 +18,9 @@ const NONE: usize = SIZES;
 const DATABASE_SHIFT: u32 = 16;
 /// The bits of a hash that are kept.
 pub(in crate::store::evict) const KEPT_BITS: u64 = !(0xffff << DATABASE_SHIFT);
+/// How many keys may have come since the one that counts as the newest: more than go at once, and
+/// an eighth of those that are remembered. Else those in between are passed over.
+const BEHIND_MAX: u64 = 256;
 /// How many of the newest keys are looked at.
 const NEWEST: u64 = 4;
 
@@ -30,6 +33,8 @@ pub(super) struct Newcomers {
     length: AtomicU64,
     /// Keys that have come.
     count: AtomicU64,
+    /// The one that was the newest for the last victim.
+    passed: AtomicU64,
 }
 
 impl Newcomers {
@@ -40,6 +45,7 @@ impl Newcomers {
             current: AtomicUsize::new(NONE),
             length: AtomicU64::new(0),
             count: AtomicU64::new(0),
+            passed: AtomicU64::new(0),
         }
     }
 
@@ -78,8 +84,8 @@ impl Newcomers {
     /// it is kept ([`KEPT_BITS`]).
     pub(super) fn sample(&self, found: &mut Vec<(u16, u64)>) {
         let Some(ring) = self.ring() else { return };
+        let count = self.pass();
         // Relaxed: see the module.
-        let count = self.count.load(Ordering::Relaxed);
         let length = self.length.load(Ordering::Relaxed);
         let newest = (1..=NEWEST.min(length)).chain([
             length.saturating_sub(1),
@@ -97,6 +103,19 @@ impl Newcomers {
                 found.push(((word >> DATABASE_SHIFT) as u16, word & KEPT_BITS));
             }
         }
+    }
+
+    /// How many keys count as having come, for the next victim: one more for each, so that every
+    /// key has each of the ages once, also when many come before many go.
+    fn pass(&self) -> u64 {
+        // Relaxed: see the module. Two at a time may look at the same keys.
+        let count = self.count.load(Ordering::Relaxed);
+        let passed = self.passed.load(Ordering::Relaxed) + 1;
+        let behind = BEHIND_MAX.min(self.length.load(Ordering::Relaxed) / 8);
+        let is_near = passed <= count && count - passed <= behind;
+        let passed = if is_near { passed } else { count };
+        self.passed.store(passed, Ordering::Relaxed);
+        passed
     }
 
     /// Memory of all rings in bytes.
@@ -150,5 +169,21 @@ mod tests {
         newcomers.sample(&mut found);
         let numbers: Vec<_> = found.iter().map(|(_, hash)| hash >> 32).collect();
         assert_eq!(numbers, [20, 19, 18, 17, 14]);
+    }
+
+    #[test]
+    fn keys_that_come_together_have_their_ages_one_after_the_other() {
+        let newcomers = Newcomers::new();
+        newcomers.resize(4000);
+        let newest = || {
+            let mut found = Vec::new();
+            newcomers.sample(&mut found);
+            found[0].1 >> 32
+        };
+        (1..=2000u64).for_each(|number| newcomers.add(0, number << 32));
+        assert_eq!(newest(), 2000);
+        (2001..=2050u64).for_each(|number| newcomers.add(0, number << 32));
+        assert!((2001..=2050).all(|number| newest() == number));
+        assert_eq!(newest(), 2050);
     }
 }
