@@ -125,14 +125,17 @@ impl Evictor {
     }
 
     /// Tells AHE how many keys there is room for, as this thread has seen it; AHE makes tables of
-    /// that size, so it is to be called while not pinned.
+    /// that size, so it is to be called while not pinned. (The first time fewer are told: those
+    /// tables, and the names that evicted keys leave for a while, will take their part.)
     #[inline]
     pub fn tell_capacity(&mut self, eviction: &Eviction) {
         let capacity = std::mem::take(&mut self.capacity);
         if capacity > 0 {
             match eviction.settings().policy().score() {
                 Some(Score::Ahe) if eviction.settings().is_bounded() => {
-                    eviction.ahe.set_capacity(capacity);
+                    let is_first =
+                        eviction.settings().max_keys() == 0 && !eviction.ahe.has_ghosts();
+                    eviction.ahe.set_capacity(if is_first { capacity / 4 * 3 } else { capacity });
                 }
                 Some(Score::Ahe | Score::Lru) => eviction.ahe.set_clock_capacity(capacity),
                 _ => {}

@@ -241,6 +241,11 @@ impl Ahe {
         lane
     }
 
+    /// Whether there is room for ghosts yet.
+    pub fn has_ghosts(&self) -> bool {
+        self.ghosts.room() > 0
+    }
+
     /// The same for a policy that only wants the clock: it makes nothing.
     pub fn set_clock_capacity(&self, keys: u64) {
         // Relaxed: see the module.
