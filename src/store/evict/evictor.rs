@@ -391,6 +391,6 @@ fn excess(keyspace: &Keyspace, session: &Session<'_>, bounds: Bounds, headroom: 
         bound => used.cast_signed().saturating_sub(i64::try_from(bound).unwrap_or(i64::MAX)),
     };
     let keys = if bounds.keys > 0 { gauge::keys(keyspace, session) } else { 0 };
-    let bytes = over(gauge::used_bytes(keyspace), bounds.bytes);
+    let bytes = over(gauge::used_bytes(keyspace, bounds.bytes), bounds.bytes);
     bytes.saturating_add(headroom.cast_signed()).max(over(keys, bounds.keys))
 }

@@ -8,7 +8,8 @@
 //!
 //! What is unlinked and waits for readers or for a snapshot (limbo, flushed tables, images) is as
 //! good as freed: to evict more because of it would never end. Limbo is kept small by other means
-//! (`sync::epoch`).
+//! (`sync::epoch`), but a reader that the system has stopped may hold it for a while; so a little
+//! of it, never more, has its place within the bound.
 
 use super::settings::Settings;
 use crate::memory;
@@ -18,10 +19,14 @@ use crate::sync::epoch::{limbo_bytes, thread_limbo_bytes};
 /// All allowances together are at most this part of the bound.
 const SHARES: u64 = 128;
 
-/// Bytes that count against `maxmemory`.
-pub(super) fn used_bytes(keyspace: &Keyspace) -> u64 {
-    let gone = limbo_bytes() + memory::reaping_bytes() + keyspace.image_bytes();
-    memory::counted_bytes().saturating_sub(gone)
+/// The part of the bound that limbo may take within it.
+const LIMBO_SHARE: u64 = 64;
+
+/// Bytes that count against `maxmemory`, of which limbo may be a part of `bound`.
+pub(super) fn used_bytes(keyspace: &Keyspace, bound: u64) -> u64 {
+    let limbo = limbo_bytes();
+    let gone = limbo + memory::reaping_bytes() + keyspace.image_bytes();
+    memory::counted_bytes().saturating_sub(gone) + limbo.min(bound / LIMBO_SHARE)
 }
 
 /// The calling thread's part of [`used_bytes`], which may be negative: another has allocated what
@@ -88,9 +93,9 @@ pub(super) fn capacity(keyspace: &Keyspace, bounds: Bounds, keys: u64) -> u64 {
     let by_bytes = match bounds.bytes {
         0 => keys,
         // Early on the estimate would be too high, and AHE would make tables for it.
-        bytes if used_bytes(keyspace) < bytes / 64 * 63 => 0,
+        bytes if used_bytes(keyspace, bytes) < bytes / 64 * 63 => 0,
         bytes => {
-            let full = keys as f64 * bytes as f64 / used_bytes(keyspace).max(1) as f64;
+            let full = keys as f64 * bytes as f64 / used_bytes(keyspace, bytes).max(1) as f64;
             (full as u64).min(bytes / KEY_BYTES_MIN)
         }
     };
