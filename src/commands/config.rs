@@ -48,7 +48,7 @@ const SETTINGS: &[Setting] = &[
         show: |state| state.persistence.rewrite_percentage().to_string(),
         parse: Some(parse_rewrite_percentage),
     },
-    fixed("bind", |state| state.config.address.host.clone()),
+    fixed("bind", |state| state.config.bind.join(" ")),
     fixed("client-query-buffer-limit", |state| {
         state.config.client_query_buffer_limit_bytes.to_string()
     }),
@@ -86,7 +86,7 @@ const SETTINGS: &[Setting] = &[
         show: |state| eviction(state).samples().to_string(),
         parse: Some(|value| parse_eviction(value, 1, INT_MAX, Settings::set_samples)),
     },
-    fixed("port", |state| state.config.address.port.to_string()),
+    fixed("port", |state| state.config.port.to_string()),
     fixed("proto-max-bulk-len", |state| state.config.proto_max_bulk_len_bytes.to_string()),
     fixed("save", |_| String::new()),
     fixed("timeout", |state| state.config.client_timeout_seconds.to_string()),

@@ -66,7 +66,7 @@ impl Counts {
 impl Context<'_> {
     /// The bytes that a value may have.
     pub(super) fn value_limit(&self) -> usize {
-        self.state.config.proto_max_bulk_len_bytes.min(MAX_LENGTH)
+        (self.state.tunables.proto_max_bulk_len_bytes.get() as usize).min(MAX_LENGTH)
     }
 
     /// Selects a database that there is.

@@ -246,7 +246,7 @@ impl Engine {
         if !admission::may_sweep(&self.state) {
             return None;
         }
-        let effort = self.state.config.active_expire_effort;
+        let effort = self.state.tunables.active_expire_effort.get() as u32;
         let sweep = self.state.keyspace.sweep(&self.local, &mut self.sweeper, effort);
         self.stats.expired_keys.add(self.local.take_expired());
         self.wake_log();

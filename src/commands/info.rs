@@ -102,7 +102,7 @@ fn server(fields: &mut Fields<'_>, context: &Context<'_>) {
     fields.add("arch_bits", usize::BITS);
     fields.add("process_id", std::process::id());
     fields.add("run_id", &state.run_id);
-    fields.add("tcp_port", state.config.address.port);
+    fields.add("tcp_port", state.config.port);
     fields.add("server_time_usec", now.as_micros());
     fields.add("uptime_in_seconds", uptime_seconds);
     fields.add("uptime_in_days", uptime_seconds / (24 * 60 * 60));
@@ -112,7 +112,7 @@ fn server(fields: &mut Fields<'_>, context: &Context<'_>) {
 fn clients(fields: &mut Fields<'_>, context: &Context<'_>) {
     let state = context.state;
     fields.add("connected_clients", state.stats.total(|worker| &worker.connected_clients));
-    fields.add("maxclients", state.config.max_clients);
+    fields.add("maxclients", state.tunables.max_clients.get());
     fields.add("blocked_clients", 0);
 }
 

@@ -15,7 +15,8 @@
 //!   `exec` are transactions of several commands, `exclusive` is for those that have to be alone;
 //! * `glob`, `long_double`, `lcs`, `payload` know patterns, numbers, texts and formats, no store;
 //! * `refusal` has every error text, `context` what a handler works with;
-//! * `state` is what all workers share, `client` what one connection keeps.
+//! * `state` is what all workers share, `tunables` the settings that may change, `client` what one
+//!   connection keeps, `post` the way to another worker's clients.
 //!
 //! Commands are atomic and linearizable, those on one key and those on several; the store does the
 //! work for the former, and for the latter by its transactions.
@@ -55,6 +56,7 @@ mod multi;
 mod object;
 mod payload;
 mod persistence;
+mod post;
 mod process;
 mod queue;
 mod refusal;
@@ -70,9 +72,12 @@ mod subsequence;
 mod table;
 #[cfg(test)]
 mod tests;
+mod tunables;
 
 pub use client::Client;
 pub use engine::{Awaited, Engine, OUTPUT_SOFT_LIMIT, Position, Progress};
 pub use lookup::is_logged;
 pub use persistence::{Loading, Persistence};
+pub use post::{Carrier, Message, Parcel, Post};
 pub use state::{COMPATIBLE_VERSION, ServerState};
+pub use tunables::{Tunable, Tunables};

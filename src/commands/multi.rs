@@ -146,7 +146,7 @@ pub(super) fn enqueue(
     args: &Args<'_>,
     hashes: &[u64],
 ) {
-    let limit = context.state.config.client_query_buffer_limit_bytes;
+    let limit = context.state.tunables.client_query_buffer_limit_bytes.get() as usize;
     let Some(queue) = &mut context.client.queue else { return };
     match queue.push(row, args, hashes, limit) {
         Ok(()) => context.out.simple("QUEUED"),

@@ -5,6 +5,8 @@ use std::hash::{BuildHasher, RandomState};
 use std::time::Instant;
 
 use super::persistence::Persistence;
+use super::post::Post;
+use super::tunables::Tunables;
 use crate::aof::writer::LogHandle;
 use crate::config::{AppendFsync, Config};
 use crate::stats::Registry;
@@ -20,10 +22,14 @@ pub const COMPATIBLE_VERSION: &str = "7.0.15";
 pub struct ServerState {
     /// The data.
     pub keyspace: Keyspace,
-    /// The settings the server runs with.
+    /// The settings the server was started with.
     pub config: Config,
+    /// Those settings that may change, as they are now.
+    pub tunables: Tunables,
     /// The statistics, one stripe for each worker.
     pub stats: Registry,
+    /// How one worker reaches the clients of another.
+    pub post: Post,
     /// The log.
     pub persistence: Persistence,
     /// When the server started.
@@ -39,8 +45,8 @@ pub struct ServerState {
 
 impl ServerState {
     /// A server with empty databases and `stripes` stripes of statistics: one for each worker, and
-    /// one for any other thread that counts. `config.address` should be the address really bound,
-    /// since INFO shows its port.
+    /// one for any other thread that counts. `config.port` should be the port really bound,
+    /// since INFO shows it.
     pub fn new(config: Config, stripes: usize) -> ServerState {
         let options = KeyspaceOptions {
             databases: config.databases,
@@ -59,6 +65,8 @@ impl ServerState {
             keyspace: Keyspace::new(options),
             stats: Registry::new(stripes),
             persistence: Persistence::new(&config),
+            tunables: Tunables::new(&config),
+            post: Post::default(),
             config,
             started: Instant::now(),
             run_id: random_id(),

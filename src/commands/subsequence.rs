@@ -140,7 +140,7 @@ fn lcs<'a>(context: &mut Context<'_>, args: &Args<'a>) -> Result<Box<dyn Work>, 
         atomically_read(context, |context| [1, 2].map(|index| read(context, args.get(index))));
     let options = Options::parse(args)?;
     let wanted = if options.length { Wanted::Length } else { Wanted::Alignment };
-    let limit = context.state.config.proto_max_bulk_len_bytes as u64;
+    let limit = context.state.tunables.proto_max_bulk_len_bytes.get();
     let lcs = Lcs::new(a, b, wanted, limit).map_err(|error| {
         Refusal::Text(match error {
             LcsError::TooLong => "ERR String too long for LCS",

@@ -184,7 +184,10 @@ impl Flags {
                 *target = value;
             }
         }
-        put(&mut config.address, self.addr);
+        if let Some(Address { host, port }) = self.addr {
+            config.bind = vec![host];
+            config.port = port;
+        }
         put(&mut config.io_threads, self.io_threads);
         put(&mut config.max_clients, self.maxclients);
         put(&mut config.log_level, self.loglevel);
@@ -310,7 +313,8 @@ mod tests {
             "--lfu-decay-time=2",
         ]);
         let expected = Config {
-            address: Address { host: "::1".to_owned(), port: 7000 },
+            bind: vec!["::1".to_owned()],
+            port: 7000,
             io_threads: 3,
             max_clients: 50,
             log_level: LogLevel::Warning,
@@ -329,6 +333,7 @@ mod tests {
             max_memory_eviction_tenacity: 100,
             lfu_log_factor: 0,
             lfu_decay_time_minutes: 2,
+            ..Config::default()
         };
         assert_eq!(config, Ok(expected));
     }

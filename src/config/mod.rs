@@ -28,10 +28,53 @@ pub const IO_THREADS_MAX: usize = 128;
 pub const INT_MAX: u64 = i32::MAX as u64;
 
 /// All settings.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Config {
-    /// Where to listen.
-    pub address: Address,
+    /// Addresses and names of this machine to listen at; none means no TCP. One that begins with
+    /// `-` may be missing, `*` is every IPv4 address, `::*` every IPv6 address (as in Redis).
+    pub bind: Vec<String>,
+    /// TCP port; 0 lets the operating system choose one.
+    pub port: u16,
+    /// Path of a Unix socket to listen at.
+    pub unix_socket: Option<PathBuf>,
+    /// Its mode, such as 0o700; the process's umask decides without it.
+    pub unix_socket_mode: Option<u32>,
+    /// Connections that the system keeps for us until they are accepted.
+    pub tcp_backlog: u32,
+    /// Silence in seconds after which the system asks whether a peer is still there; 0 never.
+    pub tcp_keepalive_seconds: u32,
+    /// Whether only this machine may connect while there is no password and no `bind`.
+    pub protected_mode: bool,
+    /// The password; empty means none.
+    pub require_pass: Secret,
+    /// Whether DEBUG may be used.
+    pub enable_debug_command: Permission,
+    /// The working directory, to which relative paths belong.
+    pub dir: PathBuf,
+    /// Where messages go; standard error without it.
+    pub log_file: Option<PathBuf>,
+    /// Where the number of the process is written.
+    pub pid_file: Option<PathBuf>,
+    /// Whether to run in the background.
+    pub daemonize: bool,
+    /// Who watches over the process.
+    pub supervised: Supervised,
+    /// Ticks a second (Redis's word for how often upkeep is done): 1 to 500.
+    pub hz: u32,
+    /// Replies that may wait for a client, by its kind: normal, replica, pubsub.
+    pub client_output_buffer_limits: [OutputLimit; 3],
+    /// Commands that take longer, in microseconds, are noted in the slow log; negative: none.
+    pub slowlog_log_slower_than_us: i64,
+    /// Entries of the slow log.
+    pub slowlog_max_len: u64,
+    /// Events that take so long, in milliseconds, are noted by the latency monitor; 0: none.
+    pub latency_monitor_threshold_ms: u64,
+    /// Whether the latencies of commands are kept in histograms.
+    pub latency_tracking: bool,
+    /// The percentiles of them that INFO shows.
+    pub latency_tracking_percentiles: Vec<f64>,
+    /// What is told to subscribers about keys, in Redis's letters; empty: nothing.
+    pub notify_keyspace_events: String,
     /// Worker threads, each with its own event loop: 1 to [`IO_THREADS_MAX`], or 0 for one per
     /// core.
     pub io_threads: usize,
@@ -87,9 +130,34 @@ impl Config {
 impl Default for Config {
     fn default() -> Config {
         Config {
-            address: Address { host: "127.0.0.1".to_owned(), port: 6380 },
+            bind: vec!["127.0.0.1".to_owned()],
+            port: 6380,
             io_threads: 0,
             // The rest are Redis's defaults.
+            unix_socket: None,
+            unix_socket_mode: None,
+            tcp_backlog: 511,
+            tcp_keepalive_seconds: 300,
+            protected_mode: true,
+            require_pass: Secret::default(),
+            enable_debug_command: Permission::No,
+            dir: PathBuf::from("."),
+            log_file: None,
+            pid_file: None,
+            daemonize: false,
+            supervised: Supervised::No,
+            hz: 10,
+            client_output_buffer_limits: [
+                OutputLimit { hard_bytes: 0, soft_bytes: 0, soft_seconds: 0 },
+                OutputLimit { hard_bytes: 256 << 20, soft_bytes: 64 << 20, soft_seconds: 60 },
+                OutputLimit { hard_bytes: 32 << 20, soft_bytes: 8 << 20, soft_seconds: 60 },
+            ],
+            slowlog_log_slower_than_us: 10_000,
+            slowlog_max_len: 128,
+            latency_monitor_threshold_ms: 0,
+            latency_tracking: true,
+            latency_tracking_percentiles: vec![50.0, 99.0, 99.9],
+            notify_keyspace_events: String::new(),
             max_clients: 10_000,
             log_level: LogLevel::Notice,
             client_timeout_seconds: 0,
@@ -109,6 +177,51 @@ impl Default for Config {
             lfu_decay_time_minutes: 1,
         }
     }
+}
+
+/// What may not be shown: it is left out of everything that is printed.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Secret(pub Vec<u8>);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_empty() { "none" } else { "(secret)" })
+    }
+}
+
+/// Who may use what is dangerous.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Permission {
+    /// Nobody.
+    No,
+    /// Everybody.
+    Yes,
+    /// Clients of this machine.
+    Local,
+}
+
+/// Who watches over the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Supervised {
+    /// Nobody who is told anything.
+    No,
+    /// Systemd, by the socket named in NOTIFY_SOCKET.
+    Systemd,
+    /// Upstart, by stopping until it goes on.
+    Upstart,
+    /// Whoever has left a sign in the environment.
+    Auto,
+}
+
+/// How much may wait to be sent to a client before it is disconnected; 0 means any amount.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutputLimit {
+    /// More than this is too much at once.
+    pub hard_bytes: u64,
+    /// More than this is too much if it lasts.
+    pub soft_bytes: u64,
+    /// For so long.
+    pub soft_seconds: u64,
 }
 
 /// When the log is synced to the disk.

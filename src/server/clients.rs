@@ -5,8 +5,13 @@
 //! shutdown needs no timer and no channel per connection. All of it stays on the worker's thread.
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::fmt;
 use std::rc::Rc;
 use std::task::{Context, Waker};
+
+use crate::commands::Message;
+use crate::sync::Arc;
 
 /// What a worker tells a connection to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,11 +25,20 @@ pub(super) enum Order {
 }
 
 /// What a connection and its worker share.
-#[derive(Debug)]
 pub(super) struct Presence {
     last_active: Cell<u64>,
     order: Cell<Order>,
+    /// Messages that are to be written between replies.
+    mail: RefCell<Vec<Arc<dyn Message>>>,
+    /// Bytes of all of them, about.
+    mail_bytes: Cell<usize>,
     waker: RefCell<Option<Waker>>,
+}
+
+impl fmt::Debug for Presence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Presence").field("order", &self.order).finish_non_exhaustive()
+    }
 }
 
 impl Presence {
@@ -47,8 +61,29 @@ impl Presence {
         }
     }
 
+    /// The messages that have come since the last call.
+    pub(super) fn take_mail(&self) -> Vec<Arc<dyn Message>> {
+        self.mail_bytes.set(0);
+        self.mail.take()
+    }
+
+    /// Whether there are any.
+    pub(super) fn has_mail(&self) -> bool {
+        !self.mail.borrow().is_empty()
+    }
+
+    fn deliver(&self, message: Arc<dyn Message>) {
+        self.mail_bytes.set(self.mail_bytes.get() + message.bytes());
+        self.mail.borrow_mut().push(message);
+        self.wake();
+    }
+
     fn give_order(&self, order: Order) {
         self.order.set(order);
+        self.wake();
+    }
+
+    fn wake(&self) {
         if let Some(waker) = self.waker.borrow().as_ref() {
             waker.wake_by_ref();
         }
@@ -60,20 +95,27 @@ impl Presence {
 pub(super) struct Clients {
     places: Vec<Option<Rc<Presence>>>,
     free: Vec<usize>,
+    /// The places of clients by their numbers.
+    by_id: HashMap<u64, usize>,
     /// Where the next look for idle clients begins.
     next_look: usize,
 }
 
 /// The place of a connection among the [`Clients`].
 #[derive(Debug)]
-pub(super) struct Place(usize);
+pub(super) struct Place {
+    index: usize,
+    id: u64,
+}
 
 impl Clients {
-    /// Enters a connection that was active at `tick`.
-    pub(super) fn enter(&mut self, tick: u64) -> (Place, Rc<Presence>) {
+    /// Enters the connection of client `id`, which was active at `tick`.
+    pub(super) fn enter(&mut self, id: u64, tick: u64) -> (Place, Rc<Presence>) {
         let presence = Rc::new(Presence {
             last_active: Cell::new(tick),
             order: Cell::new(Order::Serve),
+            mail: RefCell::default(),
+            mail_bytes: Cell::new(0),
             waker: RefCell::new(None),
         });
         let index = self.free.pop().unwrap_or_else(|| {
@@ -81,13 +123,33 @@ impl Clients {
             self.places.len() - 1
         });
         self.places[index] = Some(Rc::clone(&presence));
-        (Place(index), presence)
+        self.by_id.insert(id, index);
+        (Place { index, id }, presence)
     }
 
     /// Forgets a connection.
     pub(super) fn leave(&mut self, place: Place) {
-        self.places[place.0] = None;
-        self.free.push(place.0);
+        self.places[place.index] = None;
+        self.free.push(place.index);
+        self.by_id.remove(&place.id);
+    }
+
+    /// Delivers a message to those of these clients that are here.
+    pub(super) fn deliver(&self, clients: &[u64], message: &Arc<dyn Message>) {
+        for presence in clients.iter().filter_map(|id| self.find(*id)) {
+            presence.deliver(Arc::clone(message));
+        }
+    }
+
+    /// Drops the connection of a client, if it is here.
+    pub(super) fn close(&self, client: u64) {
+        if let Some(presence) = self.find(client) {
+            presence.give_order(Order::Drop);
+        }
+    }
+
+    fn find(&self, client: u64) -> Option<&Presence> {
+        self.places[*self.by_id.get(&client)?].as_deref()
     }
 
     /// How many there are.
@@ -132,18 +194,18 @@ mod tests {
     #[test]
     fn places_are_used_again() {
         let mut clients = Clients::default();
-        let (first, _) = clients.enter(0);
-        let (_second, _) = clients.enter(0);
+        let (first, _) = clients.enter(1, 0);
+        let (_second, _) = clients.enter(2, 0);
         clients.leave(first);
         assert_eq!(clients.len(), 1);
-        let (_third, _) = clients.enter(0);
+        let (_third, _) = clients.enter(3, 0);
         assert_eq!((clients.len(), clients.places()), (2, 2));
     }
 
     #[test]
     fn only_the_idle_are_dropped_and_each_look_goes_on_where_the_last_ended() {
         let mut clients = Clients::default();
-        let presences: Vec<_> = (0..6).map(|tick| clients.enter(tick).1).collect();
+        let presences: Vec<_> = (0..6).map(|tick| clients.enter(tick, tick).1).collect();
         let dropped = clients.drop_idle(3, 3) + clients.drop_idle(3, 3);
         assert_eq!(dropped, 3);
         let orders: Vec<_> = presences.iter().map(|p| p.order()).collect();

@@ -13,6 +13,9 @@
 //! - when the log has no room for what it is about to change, when another client has all out, or
 //!   when it waits to have them out itself.
 //!
+//! What others have for the client (module `commands::post`) is sent between rounds, when every
+//! complete command has been answered.
+//!
 //! Everything that was decoded is executed, and everything executed is sent, before more is
 //! received. So a client that does not read its replies is not read from either, and what it can
 //! make the server hold is bounded: one input buffer, and replies up to the engine's soft limit
@@ -180,7 +183,7 @@ impl Connection {
         client: Client,
         share: Share,
     ) -> Connection {
-        let (place, presence) = worker.enter();
+        let (place, presence) = worker.enter(client.id);
         let mut connection = Connection {
             stream,
             client,
@@ -249,6 +252,13 @@ impl Connection {
                         return Poll::Ready(Turn::Yield);
                     }
                     rounds += 1;
+                    if self.presence.has_mail() {
+                        for message in self.presence.take_mail() {
+                            message.write(&mut self.client, &mut desk.replies);
+                        }
+                        self.stage = Stage::Send(Then::Receive);
+                        continue;
+                    }
                     match self.poll_receive(cx, desk) {
                         Poll::Ready(true) => self.stage = Stage::Execute,
                         Poll::Ready(false) => return Poll::Ready(Turn::Close),

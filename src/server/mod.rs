@@ -48,11 +48,11 @@ use self::load::Load;
 use self::loading::{Loaded, Loader};
 use self::signals::Signals;
 use self::waits::Alarm;
-use self::worker::Arrival;
+use self::worker::{Arrival, Inbox};
 use crate::aof::Lock;
 use crate::aof::writer::LogHandle;
-use crate::commands::{self, ServerState};
-use crate::config::Config;
+use crate::commands::{self, Carrier, Parcel, ServerState};
+use crate::config::{Address, Config};
 use crate::error::Error;
 use crate::sync::Arc;
 use crate::sync::plain::{AtomicBool, Ordering};
@@ -73,9 +73,10 @@ pub struct Build {
 /// signal came while it was stopping: the caller should then end the process at once.
 pub fn run(mut config: Config, build: Build) -> Result<(), Error> {
     let workers = config.workers();
-    let listener = acceptor::listen(config.address.resolve()?)?;
-    let address = local_address(&listener, &config)?;
-    config.address.port = address.port();
+    let wanted = wanted_address(&config);
+    let listener = acceptor::listen(wanted.resolve()?)?;
+    let address = local_address(&listener, &wanted)?;
+    config.port = address.port();
     config.max_clients = open_files::fit_clients(config.max_clients, workers)?;
     info!(
         "FerrumKV {} on {address}: {workers} workers, allocator {}",
@@ -118,10 +119,15 @@ pub fn run(mut config: Config, build: Build) -> Result<(), Error> {
 
 const MAIN_THREAD: &str = "main";
 
-fn local_address(listener: &TcpListener, config: &Config) -> Result<SocketAddr, Error> {
-    listener
-        .local_addr()
-        .map_err(|source| Error::Resolve { address: config.address.to_string(), source })
+/// Where to listen.
+fn wanted_address(config: &Config) -> Address {
+    let host = config.bind.first().cloned().unwrap_or_default();
+    Address { host, port: config.port }
+}
+
+fn local_address(listener: &TcpListener, wanted: &Address) -> Result<SocketAddr, Error> {
+    let failed = |source| Error::Resolve { address: wanted.to_string(), source };
+    listener.local_addr().map_err(failed)
 }
 
 fn main_runtime() -> Result<Runtime, Error> {
@@ -272,8 +278,19 @@ impl Crew {
     /// Starts a worker for each alarm.
     fn start(state: &Arc<ServerState>, alarms: &[Arc<Alarm>]) -> Result<Crew, Error> {
         let (end, ended) = unbounded_channel();
-        let seats = (alarms.iter().enumerate())
-            .map(|(index, alarm)| start_worker(state, index, Arc::clone(alarm), end.clone()))
+        let mut carriers: Vec<Carrier> = Vec::new();
+        let mut boxes = Vec::new();
+        for _ in alarms {
+            let (sender, parcels) = unbounded_channel();
+            // Nobody takes it only when the worker has ended.
+            carriers.push(Box::new(move |parcel| drop(sender.send(parcel))));
+            boxes.push(parcels);
+        }
+        state.post.open(carriers);
+        let seats = (alarms.iter().zip(boxes).enumerate())
+            .map(|(index, (alarm, parcels))| {
+                start_worker(state, index, parcels, Arc::clone(alarm), end.clone())
+            })
             .collect::<Result<_, _>>()?;
         Ok(Crew { seats, ended })
     }
@@ -283,6 +300,7 @@ impl Crew {
 fn start_worker(
     state: &Arc<ServerState>,
     index: usize,
+    parcels: UnboundedReceiver<Parcel>,
     alarm: Arc<Alarm>,
     end: UnboundedSender<usize>,
 ) -> Result<Seat, Error> {
@@ -301,7 +319,8 @@ fn start_worker(
         };
         // The main thread waits for this message; it is gone only if the process ends.
         let _ = ready.send(Ok(()));
-        worker::run(state, index, &runtime, receiver, alarm);
+        let inbox = Inbox { arrivals: receiver, parcels };
+        worker::run(state, index, &runtime, inbox, alarm);
     };
     let thread = thread::Builder::new().name(name.clone()).spawn(body);
     if let Err(source) = thread {

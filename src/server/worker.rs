@@ -1,9 +1,9 @@
 //! A worker: one thread, one event loop, one engine, its share of the connections.
 //!
 //! All that belongs to a worker stays on its thread, in cells without locks; a request never
-//! crosses to another thread. Only two things come from outside: connections and the word to stop,
-//! through one channel. On a tick, ten times a second, the worker does what no request pays for:
-//! the engine's maintenance and the search for idle clients.
+//! crosses to another thread. Connections and the word to stop come from outside through one
+//! channel, parcels for its clients through another. On a tick, ten times a second, the worker does
+//! what no request pays for: the engine's maintenance and the search for idle clients.
 
 use std::cell::{Cell, RefCell, RefMut};
 use std::net::{SocketAddr, TcpStream as StdTcpStream};
@@ -24,7 +24,7 @@ use super::connection::Connection;
 use super::desk::{Desk, DeskPool};
 use super::load::Share;
 use super::waits::{Alarm, Need, Waits};
-use crate::commands::{Client, Engine, ServerState};
+use crate::commands::{Client, Engine, Parcel, ServerState};
 use crate::resp::Limits;
 use crate::stats::WorkerStats;
 use crate::sync::Arc;
@@ -57,6 +57,15 @@ pub(super) struct Arrival {
     pub(super) share: Share,
 }
 
+/// What comes to a worker from outside.
+#[derive(Debug)]
+pub(super) struct Inbox {
+    /// New connections.
+    pub(super) arrivals: UnboundedReceiver<Arrival>,
+    /// Parcels for clients of its own.
+    pub(super) parcels: UnboundedReceiver<Parcel>,
+}
+
 /// One worker, as its connections see it.
 #[derive(Debug)]
 pub(super) struct Worker {
@@ -80,7 +89,7 @@ pub(super) fn run(
     state: Arc<ServerState>,
     index: usize,
     runtime: &LocalRuntime,
-    arrivals: UnboundedReceiver<Arrival>,
+    inbox: Inbox,
     alarm: Arc<Alarm>,
 ) {
     let config = &state.config;
@@ -106,14 +115,14 @@ pub(super) fn run(
     });
     runtime.block_on(async {
         tokio::task::spawn_local(Rc::clone(&worker).watch());
-        worker.serve(arrivals).await;
+        worker.serve(inbox).await;
         worker.finish().await;
     });
 }
 
 impl Worker {
     /// Takes in connections and ticks, until no more connections can come.
-    async fn serve(self: &Rc<Worker>, mut arrivals: UnboundedReceiver<Arrival>) {
+    async fn serve(self: &Rc<Worker>, mut inbox: Inbox) {
         let mut ticks = interval(TICK);
         // After a delay go on at the usual pace: ticks that were missed need no making up.
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -121,10 +130,11 @@ impl Worker {
         loop {
             let sweep_due = pause(sweep.unwrap_or(TICK));
             tokio::select! {
-                arrival = arrivals.recv() => match arrival {
+                arrival = inbox.arrivals.recv() => match arrival {
                     Some(arrival) => self.admit(arrival),
                     None => return,
                 },
+                Some(parcel) = inbox.parcels.recv() => self.hand_out(parcel),
                 _ = ticks.tick() => {
                     self.tick();
                     sweep = sweep.or(Some(Duration::ZERO));
@@ -156,13 +166,21 @@ impl Worker {
         tokio::task::spawn_local(connection.serve());
     }
 
+    fn hand_out(&self, parcel: Parcel) {
+        let clients = self.clients.borrow();
+        match parcel {
+            Parcel::Deliver(to, message) => clients.deliver(&to, &message),
+            Parcel::Close(client) => clients.close(client),
+        }
+    }
+
     fn tick(&self) {
         self.now.set(self.now.get() + 1);
         // A bug in maintenance must not end the worker and its connections.
         if catch_unwind(AssertUnwindSafe(|| self.engine().idle())).is_err() {
             error!("the maintenance of a worker failed by a panic");
         }
-        let timeout_seconds = self.state.config.client_timeout_seconds;
+        let timeout_seconds = self.state.tunables.client_timeout_seconds.get();
         if timeout_seconds > 0 {
             self.drop_idle(timeout_seconds.saturating_mul(TICKS_PER_SECOND));
         }
@@ -233,9 +251,9 @@ impl Worker {
     }
 
     /// Enters a connection among the clients; it is active now.
-    pub(super) fn enter(&self) -> (Place, Rc<Presence>) {
+    pub(super) fn enter(&self, client: u64) -> (Place, Rc<Presence>) {
         self.stats.connected_clients.add(1);
-        self.clients.borrow_mut().enter(self.now())
+        self.clients.borrow_mut().enter(client, self.now())
     }
 
     /// Forgets a connection.

@@ -20,7 +20,7 @@ fn info_has_the_fields_that_clients_read() {
     assert_eq!(field(&info, "arch_bits"), usize::BITS.to_string());
     assert_eq!(field(&info, "process_id"), std::process::id().to_string());
     assert_eq!(field(&info, "run_id").len(), 40);
-    assert_eq!(field(&info, "tcp_port"), server.state.config.address.port.to_string());
+    assert_eq!(field(&info, "tcp_port"), server.state.config.port.to_string());
     assert_eq!(field(&info, "maxclients"), "10000");
     assert_eq!(field(&info, "loading"), "0");
     assert_eq!(field(&info, "total_commands_processed"), "5");
