@@ -12,7 +12,7 @@ Sections:
         many keys are held in the same memory, and how many went for each SET: samples must
         be so long that it is about one, since some of the work is done in larger pieces
 * hits  share of hits when traces are replayed, read-through (a miss is followed by a SET), from an
-        empty cache with so many kilobytes beyond what the empty server uses; values of 500 bytes. A
+        empty cache, with so many kilobytes of `maxmemory` for either server; values of 500 bytes. A
         SET that is refused for want of memory stores nothing
 
 Servers are started afresh for each round and take turns at being first; ratios are taken within a
@@ -245,8 +245,7 @@ def hits(options):
                 with server as one:
                     client = Client(one.port)
                     client.ask("CONFIG", "SET", "maxmemory-policy", policy)
-                    bound = client.info("used_memory") + kilobytes * 1024
-                    client.ask("CONFIG", "SET", "maxmemory", bound)
+                    client.ask("CONFIG", "SET", "maxmemory", kilobytes * 1024)
                     begin = time.monotonic()
                     ratios.append(replay(client, keys))
                     sizes.append(client.keys())
@@ -257,7 +256,7 @@ def hits(options):
             cells = [f"{ratio:.2f} ({size:,})" for ratio, size in zip(ratios, sizes)]
             rows.append([trace, f"{len(keys):,}", f"{kilobytes:,}", *cells])
     print("### Share of hits in % (keys held at the end)\n")
-    header = ["trace", "requests", "KiB", *(f"{name} {policy}" for name, policy in columns)]
+    header = ["trace", "requests", "maxmemory (KiB)", *(f"{name} {policy}" for name, policy in columns)]
     rows.append(["mean", "", "", *(f"**{total / len(rows):.2f}**" for total in sums)])
     print_table(header, rows)
 
@@ -275,7 +274,7 @@ def parse_options():
     add("--policies", help="of ours, in the section cpu; default all")
     add("--traces", default="", help="files, comma-separated; without them there are no hits")
     add("--requests", type=int, help="of a trace, at most: 50,000 with --quick, 500,000 without")
-    add("--kilobytes", default="4096,16384", help="beyond an empty server's, comma-separated")
+    add("--kilobytes", default="4096,16384", help="of maxmemory, comma-separated")
     add("--rounds", type=int, help="2 with --quick, 5 without")
     add("--seconds", type=float, help="of a sample: 2 with --quick, 5 without")
     add("--cores", help="the two cores to use, default the first two allowed")
