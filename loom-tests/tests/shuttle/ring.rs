@@ -2,7 +2,6 @@
 //! several slots, boxes, and entries that come to nothing, while the consumer sleeps between.
 
 use crate::support::*;
-use bytes::Bytes;
 use ferrum_kv::ring::{Boxed, Consumer, Read, Rest, Ring};
 use ferrum_kv::sync::Arc;
 use ferrum_kv::sync::planted::Planted;

@@ -1,6 +1,8 @@
 //! How a model is run under random schedules, and operations on the one database of its keyspace.
 
-use ferrum_kv::store::{ClockSource, Keyspace, KeyspaceOptions, Local, NewValue, TableOptions};
+use ferrum_kv::store::{
+    ClockSource, EvictionOptions, Keyspace, KeyspaceOptions, Local, NewValue, TableOptions,
+};
 use ferrum_kv::sync::planted::{self, Planted};
 use ferrum_kv::sync::{Arc, graveyard};
 use std::time::Instant;
@@ -62,7 +64,13 @@ impl Drop for End {
 pub(crate) fn keyspace() -> Arc<Keyspace> {
     let table = TableOptions { segment_bits: 0, first_slots: 4 };
     let clock = ClockSource::Manual(NOW);
-    Arc::new(Keyspace::new(KeyspaceOptions { databases: 1, hash_seed: Some([3, 4]), table, clock }))
+    Arc::new(Keyspace::new(KeyspaceOptions {
+        databases: 1,
+        hash_seed: Some([3, 4]),
+        table,
+        clock,
+        eviction: EvictionOptions::default(),
+    }))
 }
 
 /// Runs `work` on all threads of a schedule, each told its number.
