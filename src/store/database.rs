@@ -273,6 +273,7 @@ impl<'s> Database<'s> {
         }
         let mut over = false;
         let mut inserts = false;
+        session.bring_ghost(self.index, key.hash);
         let table = self.obtain(session);
         let scribe = session.scribe(table.number());
         let scribe = scribe.as_ref();

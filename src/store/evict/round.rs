@@ -221,6 +221,7 @@ impl<'r, 'h, 'l> Round<'r, 'h, 'l> {
             }
             let (usage, bytes) = (record.usage(), record.taken_size());
             let value = moment.ahe.value(usage, None);
+            session.bring_ghost(best.database, record.hash());
             if keyspace.database(best.database).evict(session, record) {
                 self.outcome.keys += 1;
                 self.outcome.bytes += bytes as u64;

@@ -90,6 +90,14 @@ impl Session<'_> {
         }
     }
 
+    /// Asks for the memory that [`inserted_usage`](Self::inserted_usage) and an eviction look at.
+    #[inline]
+    pub(in crate::store) fn bring_ghost(&self, database: usize, hash: u64) {
+        if self.tracking == Tracking::Learning {
+            self.local.eviction.ahe.bring_ghost(place_of(database, hash));
+        }
+    }
+
     /// Notes in a record of a transaction how its key was used, and that it may be inserted.
     pub(in crate::store) fn note_put(
         &self,

@@ -23,8 +23,8 @@
 use super::class::CLASSES;
 use crate::memory::{Kind, count};
 use crate::record::Usage;
-use crate::sync::OnceLock;
 use crate::sync::plain::{AtomicU64, AtomicUsize, Ordering};
+use crate::sync::{OnceLock, prefetch_read};
 
 /// Ghosts of a cache line.
 const LINE: usize = 8;
@@ -135,6 +135,14 @@ impl Ghosts {
         let table = self.tables.get(self.current.load(Ordering::Relaxed))?.get()?;
         // The lower half of the place as a fraction.
         table.get((((place & !FINGERPRINT_MASK) * lines) >> 32) as usize)
+    }
+
+    /// Asks for the line of a key.
+    #[inline]
+    pub(super) fn bring(&self, place: u64) {
+        if let Some(line) = self.line(place) {
+            prefetch_read(line);
+        }
     }
 
     /// The ghost of a key.

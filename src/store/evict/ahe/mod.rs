@@ -337,6 +337,12 @@ impl Ahe {
         usage.with_clock(now)
     }
 
+    /// Asks for the memory in which the ghost of a key is, or will be.
+    #[inline]
+    pub fn bring_ghost(&self, place: u64) {
+        self.ghosts.bring(place);
+    }
+
     /// A key has come that was absent: counts the access, and takes its ghost away.
     pub fn inserted(&self, lane: &Lane, database: u16, hash: u64, place: u64) {
         let now = self.tick(lane, self.scale());

@@ -21,9 +21,6 @@ pub(in crate::store::evict) const KEPT_BITS: u64 = !(0xffff << DATABASE_SHIFT);
 /// How many keys may have come since the one that counts as the newest: more than go at once, and
 /// an eighth of those that are remembered. Else those in between are passed over.
 const BEHIND_MAX: u64 = 256;
-/// How many of the newest keys are looked at.
-const NEWEST: u64 = 4;
-
 /// The newest keys.
 pub(super) struct Newcomers {
     rings: [OnceLock<Box<[AtomicU64]>>; SIZES],
@@ -79,24 +76,19 @@ impl Newcomers {
         ring[count as usize & (ring.len() - 1)].store(word, Ordering::Relaxed);
     }
 
-    /// Adds to `found` the newest keys, and those that came a whole, half, quarter and eighth of
-    /// the length ago: the database, and the hash as far as
-    /// it is kept ([`KEPT_BITS`]).
+    /// Adds to `found` the newest key, and those that came a whole, half, quarter and eighth of the
+    /// length ago: the database, and the hash as far as it is kept ([`KEPT_BITS`]).
     pub(super) fn sample(&self, found: &mut Vec<(u16, u64)>) {
         let Some(ring) = self.ring() else { return };
         let count = self.pass();
         // Relaxed: see the module.
         let length = self.length.load(Ordering::Relaxed);
-        let newest = (1..=NEWEST.min(length)).chain([
-            length.saturating_sub(1),
-            length / 2,
-            length / 4,
-            length / 8,
-        ]);
-        for (index, distance) in newest.enumerate() {
-            if distance == 0 || (distance <= NEWEST && index as u64 >= NEWEST) {
-                continue;
-            }
+        // The newest. (Measured: with the newest four the development traces had 0.1 points less,
+        // and a victim cost six lines of memory more.)
+        let newest = 1;
+        let ages = [length.saturating_sub(1), length / 2, length / 4, length / 8];
+        let older = ages.into_iter().filter(|&distance| distance > newest);
+        for distance in std::iter::once(newest).chain(older) {
             let place = count.wrapping_sub(distance) as usize & (ring.len() - 1);
             let word = ring[place].load(Ordering::Relaxed);
             if word != 0 {
@@ -154,7 +146,7 @@ mod tests {
         found.clear();
         newcomers.sample(&mut found);
         let numbers: Vec<_> = found.iter().map(|(_, hash)| hash >> 32).collect();
-        assert_eq!(numbers, [1000, 999, 998, 997, 902, 951, 976, 989]);
+        assert_eq!(numbers, [1000, 902, 951, 976, 989]);
         assert_eq!(newcomers.memory_bytes(), 8 * 128);
     }
 
@@ -168,7 +160,7 @@ mod tests {
         let mut found = Vec::new();
         newcomers.sample(&mut found);
         let numbers: Vec<_> = found.iter().map(|(_, hash)| hash >> 32).collect();
-        assert_eq!(numbers, [20, 19, 18, 17, 14]);
+        assert_eq!(numbers, [20, 14, 17, 19]);
     }
 
     #[test]
