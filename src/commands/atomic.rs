@@ -10,6 +10,7 @@
 //! nobody else runs (`Context::alone`) none is needed.
 
 use super::context::{Context, Counts};
+use super::reply_mode::ReplyMode;
 use super::row::{Categories, Row};
 use crate::resp::{Mark, Protocol};
 use crate::store::Session;
@@ -85,6 +86,7 @@ fn run<T>(
 /// What handlers change besides keys, as it was before.
 struct Checkpoint {
     replies: Mark,
+    reply_mode: ReplyMode,
     protocol: Protocol,
     database: usize,
     counts: Counts,
@@ -94,6 +96,7 @@ impl Checkpoint {
     fn of(context: &Context<'_>) -> Checkpoint {
         Checkpoint {
             replies: context.out.mark(),
+            reply_mode: context.client.reply_mode,
             protocol: context.client.protocol,
             database: context.client.database,
             counts: context.counts,
@@ -102,6 +105,7 @@ impl Checkpoint {
 
     fn restore(&self, context: &mut Context<'_>) {
         context.out.rewind(self.replies);
+        context.client.reply_mode = self.reply_mode;
         context.out.protocol = self.protocol;
         context.client.protocol = self.protocol;
         context.select(self.database);
@@ -184,6 +188,12 @@ mod tests {
             "flushall",
             "swapdb",
             "bgrewriteaof",
+            "client|kill",
+            "client|list",
+            "client|no-evict",
+            "client|pause",
+            "client|unblock",
+            "client|unpause",
             "config|get",
             "config|set",
             "info",
@@ -199,11 +209,18 @@ mod tests {
             "select",
             "reset",
             "hello",
+            "client|caching",
             "client|getname",
+            "client|getredir",
             "client|help",
             "client|id",
+            "client|info",
+            "client|no-touch",
+            "client|reply",
             "client|setinfo",
             "client|setname",
+            "client|tracking",
+            "client|trackinginfo",
             "command",
             "command|count",
             "command|docs",

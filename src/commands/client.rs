@@ -2,29 +2,37 @@
 
 use super::long::Work;
 use super::multi::Watches;
+use super::peers::{Marks, Peer};
 use super::queue::Queue;
+use super::reply_mode::ReplyMode;
+use super::row::Row;
 use crate::resp::Protocol;
 use crate::store::Ownership;
+use crate::sync::Arc;
 
 /// The state of a connection that its commands read and change.
 #[derive(Debug)]
 pub struct Client {
     /// The number of the connection: unique while the server runs, rising.
     pub id: u64,
-    /// The peer's address, as text; for logs and CLIENT.
-    pub peer: String,
+    /// The connection as others see it.
+    pub peer: Arc<Peer>,
     /// The name given by CLIENT SETNAME or HELLO; empty when there is none.
     pub name: Vec<u8>,
-    /// The client library's name, given by CLIENT SETINFO; empty when there is none.
-    pub library_name: Vec<u8>,
-    /// The client library's version, given by CLIENT SETINFO; empty when there is none.
-    pub library_version: Vec<u8>,
     /// The selected database.
     pub database: usize,
     /// The protocol of the replies.
     pub protocol: Protocol,
     /// Set when the connection is to be closed once its replies are written.
     pub close_after_reply: bool,
+    /// Set when the client is to be spared when others have to go.
+    pub(super) is_spared: bool,
+    /// Set when its commands are no use of their keys.
+    pub(super) leaves_usage: bool,
+    /// What it wants to be answered.
+    pub(super) reply_mode: ReplyMode,
+    /// How many commands the EXEC has that it runs now.
+    pub(super) executing: Option<usize>,
     /// The command under way that goes on over several turns.
     pub(super) work: Option<Box<dyn Work>>,
     /// What is queued, between MULTI and EXEC.
@@ -37,16 +45,23 @@ pub struct Client {
 
 impl Client {
     /// A new connection: database 0, RESP2, no name.
-    pub fn new(id: u64, peer: String) -> Client {
+    pub fn new(id: u64, address: String) -> Client {
+        Client::of(Arc::new(Peer::new(id, 0, address, String::new())))
+    }
+
+    /// The same for a connection that others see as `peer`.
+    pub fn of(peer: Arc<Peer>) -> Client {
         Client {
-            id,
+            id: peer.id,
             peer,
             name: Vec::new(),
-            library_name: Vec::new(),
-            library_version: Vec::new(),
             database: 0,
             protocol: Protocol::Resp2,
             close_after_reply: false,
+            is_spared: false,
+            leaves_usage: false,
+            reply_mode: ReplyMode::default(),
+            executing: None,
             work: None,
             queue: None,
             watches: Watches::new(),
@@ -57,6 +72,52 @@ impl Client {
     /// Bytes of the commands that wait for EXEC, about.
     pub fn queued_bytes(&self) -> usize {
         self.queue.as_ref().map_or(0, |queue| queue.taken_bytes())
+    }
+
+    /// Gives the connection a name; the empty one takes it away.
+    pub(super) fn set_name(&mut self, name: &[u8]) {
+        name.clone_into(&mut self.name);
+        self.peer.rename(|names| name.clone_into(&mut names.name));
+    }
+
+    /// Notes the name of the client's library.
+    pub(super) fn set_library_name(&self, name: &[u8]) {
+        self.peer.rename(|names| name.clone_into(&mut names.library_name));
+    }
+
+    /// Notes the version of the client's library.
+    pub(super) fn set_library_version(&self, version: &[u8]) {
+        self.peer.rename(|names| version.clone_into(&mut names.library_version));
+    }
+
+    /// Notes the last command.
+    #[inline]
+    pub(super) fn note_row(&self, row: &'static Row) {
+        self.peer.note_row(row);
+    }
+
+    /// Shows others how the connection is now: some stores, once for each of its turns.
+    pub fn publish(&self) {
+        let figures = &self.peer.figures;
+        let queued = self.executing.or(self.queue.as_ref().map(|queue| queue.len()));
+        figures.database.set(self.database as u64);
+        figures.queued.set(queued.map_or(0, |count| count as u64 + 1));
+        figures.queued_bytes.set(self.queued_bytes() as u64);
+        self.peer.note_protocol(self.protocol);
+        self.peer.mark(Marks::CLOSING, self.close_after_reply);
+        self.peer.mark(Marks::NO_EVICT, self.is_spared);
+        self.peer.mark(Marks::NO_TOUCH, self.leaves_usage);
+    }
+
+    /// Whether replies to the client were taken back since the last call, so that there may be
+    /// fewer than commands.
+    pub fn take_muted(&mut self) -> bool {
+        self.reply_mode.take_muted()
+    }
+
+    /// Whether the client wants no reply at all.
+    pub fn wants_silence(&self) -> bool {
+        self.reply_mode.is_off()
     }
 
     /// Lets the other clients run commands again, if this one had them out.

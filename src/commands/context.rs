@@ -69,10 +69,28 @@ impl Context<'_> {
         (self.state.tunables.proto_max_bulk_len_bytes.get() as usize).min(MAX_LENGTH)
     }
 
+    /// A batch begins: what its client has wished for holds.
+    #[inline]
+    pub(super) fn begin(&mut self) {
+        if self.client.reply_mode.is_any() {
+            self.client.reply_mode.begin_batch(self.out);
+        }
+        if self.client.leaves_usage {
+            self.session.leave_usage(true);
+        }
+    }
+
     /// Selects a database that there is.
     pub(super) fn select(&mut self, number: usize) {
         self.client.database = number;
         self.database = self.state.keyspace.database(number);
+    }
+
+    /// Has the connection closed after the reply that has just been written. Nothing that follows
+    /// in the same EXEC is answered any more.
+    pub(super) fn close_after_reply(&mut self) {
+        self.client.close_after_reply = true;
+        self.client.reply_mode.go_off(self.out);
     }
 
     /// Takes a queue that has done its work, for the next MULTI of whatever connection.

@@ -87,9 +87,10 @@ pub(super) fn run_row(context: &mut Context<'_>, row: &Row, args: &Args<'_>, has
             let key = Key { bytes: args.get(1), hash: hashes[0] };
             handler(context, args, key)
         }
-        Handler::Plain(handler) | Handler::Immediate(handler) | Handler::Alone(handler) => {
-            handler(context, args)
-        }
+        Handler::Plain(handler)
+        | Handler::Last(handler)
+        | Handler::Immediate(handler)
+        | Handler::Alone(handler) => handler(context, args),
         Handler::Atomic(handler) => atomically(context, |context| handler(context, args)),
         Handler::EachKey(key_loop) => match row.keys {
             Some(keys) => {

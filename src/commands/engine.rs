@@ -7,6 +7,10 @@
 //! so a SELECT or a flush inside the window costs the hints and nothing else. A lone command of one
 //! key skips the hints: it would wait for its own memory either way.
 //!
+//! Before a window runs two words are looked at that hardly ever say anything: whether clients are
+//! to wait (module `pause`), and whether this one wants no reply to its next command (module
+//! `reply_mode`).
+//!
 //! A batch begins when no other client has all out (module `exclusive`), and makes way between two
 //! commands when one wants to. Where there is a log, a window is also admitted before its handlers
 //! run (module `admission`). With none that is one comparison a window.
@@ -21,6 +25,7 @@
 //! or an EXEC of many commands, holds the worker until it is done: it takes effect at one instant.
 
 use std::fmt;
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use super::admission::{self, Admission};
@@ -28,11 +33,12 @@ use super::client::Client;
 use super::context::{Context, Counts};
 use super::dispatch::{self, Planned, find, hash_keys, run_row};
 use super::exclusive;
+use super::pause::Hold;
 use super::persistence::Stage;
 use super::queue::Queue;
 use super::row::Handler;
 use super::state::ServerState;
-use super::{exec, long, multi};
+use super::{exec, long, multi, pause};
 use crate::memory;
 use crate::resp::{Args, Batch, ReplyBuffer};
 use crate::stats::WorkerStats;
@@ -102,6 +108,8 @@ pub enum Awaited {
     Turn,
     /// That this client has all out.
     Exclusion,
+    /// That the clients that were told to wait may go on.
+    Pause,
 }
 
 /// One worker's means of running commands. Not to be moved to another thread.
@@ -128,6 +136,8 @@ pub(super) struct Window {
     hashes: Vec<u64>,
     /// Keys of all commands, also those that are not hashed yet.
     keys: usize,
+    /// What it has taken of the batch's turn, in keys or commands.
+    taken: usize,
     /// Why the log takes no changes, when commands of the window are refused for it.
     pub(super) refusal: Option<Arc<str>>,
 }
@@ -210,7 +220,11 @@ impl Engine {
             is_out_of_memory: false,
             counts: Counts::default(),
         };
+        context.begin();
         let progress = run(&mut context, &mut self.window, batch, input, at);
+        if context.client.reply_mode.is_any() {
+            context.client.reply_mode.end_batch(context.out);
+        }
         if !matches!(progress, Progress::Stall(_, Awaited::Exclusion)) {
             context.client.give_back_exclusion();
         }
@@ -243,7 +257,7 @@ impl Engine {
     /// One slice of active expiry, well under a millisecond. Returns when the next one is due,
     /// `None` for the next tick.
     pub fn sweep(&mut self) -> Option<Duration> {
-        if !admission::may_sweep(&self.state) {
+        if !admission::may_sweep(&self.state) || self.state.pause.is_active() {
             return None;
         }
         let effort = self.state.tunables.active_expire_effort.get() as u32;
@@ -258,6 +272,7 @@ impl Engine {
     pub fn evict(&mut self) -> bool {
         if !self.state.keyspace.eviction().settings().is_bounded()
             || !admission::may_sweep(&self.state)
+            || self.state.pause.is_active()
         {
             return false;
         }
@@ -283,6 +298,7 @@ impl Engine {
                 admission::has_room(&self.state) || self.state.persistence.is_refusing()
             }
             Awaited::Turn => exclusion.is_free(),
+            Awaited::Pause => !self.state.pause.is_active(),
             Awaited::Exclusion => exclusive::is_at_hand(exclusion, self.local.member(), client),
         }
     }
@@ -345,52 +361,100 @@ fn run(
         if done >= TURN_KEYS {
             return Progress::Flush(at);
         }
-        plan(context, window, batch, input, at.command);
-        if window.commands.is_empty() {
-            return run_work(context, window, &batch.args(at.command, input), at);
-        }
-        if context.stage != Stage::Open
-            && admission::admit_window(context, window) == Admission::Wait
-        {
-            return Progress::Stall(at, Awaited::Room);
-        }
-        let commands_before = context.counts.commands;
-        if window.hashes.len() > 1 {
-            context.database.prefetch(&context.session, &window.hashes);
-        }
-        for &planned in &window.commands {
+        let skips = context.client.reply_mode.skips_next();
+        let size = if skips { 1 } else { WINDOW_COMMANDS };
+        plan(context, window, batch, input, at.command..batch.len().min(at.command + size));
+        if context.state.pause.is_set() && !at.is_begun {
             let args = batch.args(at.command, input);
-            if let Ran::Waits(awaited) = run_one(context, planned, &args, window) {
-                return Progress::Stall(at, awaited);
+            if pause::hold(context, window, &args) == Hold::First {
+                return Progress::Stall(at, Awaited::Pause);
             }
-            at = Position::at(at.command + 1);
-            if context.client.close_after_reply {
-                return Progress::Close;
-            }
-            if context.out.len() >= OUTPUT_SOFT_LIMIT && at.command < batch.len() {
-                return Progress::Flush(at);
-            }
-            if context.is_called_out() && at.command < batch.len() {
-                return Progress::Stall(at, Awaited::Turn);
-            }
-            context.session.renew();
         }
-        // An EXEC counts as all that it has run.
-        let commands = (context.counts.commands - commands_before) as usize;
-        done += window.keys.max(window.commands.len()).max(commands);
+        if skips {
+            context.client.reply_mode.begin_skip(context.out);
+        }
+        let from = at;
+        let ended = run_window(context, window, batch, input, &mut at);
+        if skips {
+            let is_done = at.command > from.command || ended == Some(Progress::Close);
+            context.client.reply_mode.end_skip(context.out, is_done);
+        }
+        if let Some(progress) = ended {
+            return progress;
+        }
+        done += window.taken;
     }
     Progress::Done
 }
 
-/// Fills the window with the commands from number `from` on and hashes their keys. Leaves it empty
-/// when command `from` is a work, or has been begun as one.
+/// Runs the commands of the window, or a piece of the work that stands in its place, and moves `at`
+/// behind what has run. Says how the batch ends or pauses, if it does.
+#[inline(always)]
+fn run_window(
+    context: &mut Context<'_>,
+    window: &mut Window,
+    batch: &Batch,
+    input: &[u8],
+    at: &mut Position,
+) -> Option<Progress> {
+    if window.commands.is_empty() {
+        let progress = run_work(context, window, &batch.args(at.command, input), *at);
+        if let Progress::Flush(next) = progress {
+            *at = next;
+        }
+        return Some(progress);
+    }
+    if context.stage != Stage::Open && admission::admit_window(context, window) == Admission::Wait {
+        return Some(Progress::Stall(*at, Awaited::Room));
+    }
+    if let Some(row) = window.commands.last().and_then(|planned| planned.row) {
+        context.client.note_row(row);
+    }
+    let commands_before = context.counts.commands;
+    if window.hashes.len() > 1 {
+        context.database.prefetch(&context.session, &window.hashes);
+    }
+    for &planned in &window.commands {
+        let args = batch.args(at.command, input);
+        let ran = run_one(context, planned, &args, window);
+        if let Ran::Waits(awaited) = ran {
+            return Some(Progress::Stall(*at, awaited));
+        }
+        *at = Position::at(at.command + 1);
+        if context.client.close_after_reply {
+            return Some(Progress::Close);
+        }
+        if context.out.len() >= OUTPUT_SOFT_LIMIT && at.command < batch.len() {
+            return Some(Progress::Flush(*at));
+        }
+        if context.is_called_out() && at.command < batch.len() {
+            return Some(Progress::Stall(*at, Awaited::Turn));
+        }
+        context.session.renew();
+        if ran == Ran::Last {
+            break;
+        }
+    }
+    // An EXEC counts as all that it has run.
+    let commands = (context.counts.commands - commands_before) as usize;
+    window.taken = window.keys.max(window.commands.len()).max(commands);
+    None
+}
+
+/// Fills the window with the first of these commands and hashes their keys. Leaves it empty when
+/// the very first is a work, or has been begun as one.
 #[inline]
-fn plan(context: &Context<'_>, window: &mut Window, batch: &Batch, input: &[u8], from: usize) {
+fn plan(
+    context: &Context<'_>,
+    window: &mut Window,
+    batch: &Batch,
+    input: &[u8],
+    commands: Range<usize>,
+) {
     window.commands.clear();
     window.hashes.clear();
     window.keys = 0;
-    let until = batch.len().min(from + WINDOW_COMMANDS);
-    for index in from..until {
+    for index in commands {
         let args = batch.args(index, input);
         let row = find(&args);
         let start = window.hashes.len();
@@ -413,6 +477,8 @@ fn plan(context: &Context<'_>, window: &mut Window, batch: &Batch, input: &[u8],
 pub(super) enum Ran {
     /// It has, or was refused.
     Done,
+    /// It has, and what it has changed concerns the very next command: the window is to end.
+    Last,
     /// Nothing has happened; it is to be tried again when this has come.
     Waits(Awaited),
 }
@@ -448,7 +514,12 @@ fn run_one(context: &mut Context<'_>, planned: Planned, args: &Args<'_>, window:
             }
             context.counts.commands += 1;
             context.run_alone(|context| run_row(context, row, args, hashes));
-            return Ran::Done;
+            return Ran::Last;
+        }
+        Handler::Last(_) => {
+            context.counts.commands += 1;
+            run_row(context, row, args, hashes);
+            return Ran::Last;
         }
         _ => {}
     }
@@ -468,6 +539,7 @@ fn run_work(
     // There is one, or the window would not be empty.
     let Some(row) = find(args) else { return Progress::Flush(next) };
     let Handler::Work(begin) = row.handler else { return Progress::Flush(next) };
+    context.client.note_row(row);
     if context.stage != Stage::Open {
         match admission::admit_work(context, window, row, at) {
             Admission::Run => {}

@@ -53,7 +53,11 @@ pub(super) fn exec(context: &mut Context<'_>) -> Ran {
     context.counts.commands += 1;
     context.give_back(queue);
     multi::forget(context);
-    Ran::Done
+    // What was queued may concern the command after it.
+    match context.client.reply_mode.is_any() || context.state.pause.is_set() {
+        true => Ran::Last,
+        false => Ran::Done,
+    }
 }
 
 /// Refuses an EXEC for the number of its arguments. As in Redis this ends the transaction.
@@ -74,7 +78,9 @@ fn run(context: &mut Context<'_>, queue: &Queue) {
             return Ending::Abandon(());
         }
         context.out.array(queue.len());
+        context.client.executing = Some(queue.len());
         queue.run(context);
+        context.client.executing = None;
         Ending::Commit(())
     });
 }

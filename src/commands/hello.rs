@@ -1,6 +1,6 @@
 //! HELLO: the handshake of clients that speak RESP3.
 
-use super::connection::name_client;
+use super::client_rows::name_client;
 use super::context::Context;
 use super::refusal::Refusal;
 use super::row::{Argument, ArgumentKind, Outcome};

@@ -7,14 +7,16 @@
 //! elsewhere:
 //!
 //! * `row` says what a row holds, `table` lists all rows, `lookup` finds one by name;
-//! * `string`, `counter`, `bits`, `keys`, `connection`, `server`, `info`, `memory`, `multi` hold
-//!   rows and handlers by family;
+//! * `string`, `counter`, `bits`, `keys`, `connection`, `client_rows`, `server`, `info`, `memory`,
+//!   `multi` hold rows and handlers by family;
 //!   `hello`, `help`, `config`, `command_info`, `docs`, `key_arguments` are the larger handlers;
 //! * `engine` runs batches, `dispatch` one command, `long` what is done in steps;
 //! * `each_key` and `atomic` run commands of several keys at one instant; `multi`, `queue` and
 //!   `exec` are transactions of several commands, `exclusive` is for those that have to be alone;
 //! * `glob`, `long_double`, `lcs`, `payload` know patterns, numbers, texts and formats, no store;
 //! * `refusal` has every error text, `context` what a handler works with;
+//! * `peers` are all connections as any worker may see them, which `client_list` shows and
+//!   `client_kill` closes; `pause` has them wait, `reply_mode` leaves them without replies;
 //! * `state` is what all workers share, `tunables` the settings that may change, `client` what one
 //!   connection keeps, `post` the way to another worker's clients.
 //!
@@ -26,6 +28,9 @@ mod atomic;
 mod bgrewriteaof;
 mod bits;
 mod client;
+mod client_kill;
+mod client_list;
+mod client_rows;
 mod command_info;
 mod config;
 mod connection;
@@ -54,12 +59,16 @@ mod memory;
 mod moves;
 mod multi;
 mod object;
+mod open_files;
+mod pause;
 mod payload;
+mod peers;
 mod persistence;
 mod post;
 mod process;
 mod queue;
 mod refusal;
+mod reply_mode;
 mod rewriting;
 mod row;
 mod scan;
@@ -77,6 +86,8 @@ mod tunables;
 pub use client::Client;
 pub use engine::{Awaited, Engine, OUTPUT_SOFT_LIMIT, Position, Progress};
 pub use lookup::is_logged;
+pub use open_files::fit_clients;
+pub use peers::{ClientFigures, Marks, Peer, Rest};
 pub use persistence::{Loading, Persistence};
 pub use post::{Carrier, Message, Parcel, Post};
 pub use state::{COMPATIBLE_VERSION, ServerState};

@@ -10,6 +10,7 @@ use super::atomic::needs_exclusion;
 use super::context::Context;
 use super::dispatch::{Planned, run_row};
 use super::engine::WINDOW_KEYS;
+use super::pause::is_writing;
 use super::row::{Flags, Row};
 use crate::resp::{Args, Batch, LARGE_ARG};
 
@@ -34,6 +35,8 @@ pub(super) struct Queue {
     writes: bool,
     denies_oom: bool,
     needs_exclusion: bool,
+    /// Whether a command waits while writes do.
+    is_writing: bool,
 }
 
 /// The queue would take more memory than a client may.
@@ -58,6 +61,11 @@ impl Queue {
     /// Whether a command may change keys.
     pub(super) fn writes(&self) -> bool {
         self.writes
+    }
+
+    /// Whether a command waits while writes do.
+    pub(super) fn is_writing(&self) -> bool {
+        self.is_writing
     }
 
     /// Whether a command may make the data larger.
@@ -104,6 +112,7 @@ impl Queue {
         self.commands.push(Planned::new(row, self.hashes.len(), hashes.len()));
         self.hashes.extend_from_slice(hashes);
         self.writes |= row.flags.contains(Flags::WRITE);
+        self.is_writing |= is_writing(row);
         self.denies_oom |= row.flags.contains(Flags::DENYOOM);
         self.needs_exclusion |= needs_exclusion(row);
         Ok(())
@@ -153,6 +162,7 @@ impl Queue {
         self.writes = false;
         self.denies_oom = false;
         self.needs_exclusion = false;
+        self.is_writing = false;
     }
 }
 

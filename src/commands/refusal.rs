@@ -23,6 +23,13 @@ pub(super) enum Refusal<'a> {
         /// What was asked for.
         name: &'a [u8],
     },
+    /// The container command's subcommand cannot do with so many arguments.
+    SubcommandSyntax {
+        /// The container, in capitals.
+        container: &'static str,
+        /// The subcommand, as it was given.
+        name: &'a [u8],
+    },
     /// Too few or too many arguments.
     WrongArity {
         /// The container command, when it is about a subcommand.
@@ -94,6 +101,10 @@ pub(super) enum Refusal<'a> {
     WrongPassword,
     /// A connection's name with a space or a control character.
     ClientName,
+    /// There are no clients of this type.
+    ClientType(&'a [u8]),
+    /// There is no such user.
+    NoSuchUser(&'a [u8]),
     /// CLIENT SETINFO does not know the attribute.
     UnknownAttribute(&'a [u8]),
     /// CLIENT SETINFO: a value with a space or a control character for this attribute.
@@ -129,6 +140,17 @@ impl Refusal<'_> {
                 let try_help = format!("'. Try {} HELP.", container.to_uppercase());
                 let quoted = quote(name, QUOTE_MAX);
                 return join(&[b"ERR unknown subcommand '", quoted, try_help.as_bytes()]);
+            }
+            Refusal::SubcommandSyntax { container, name } => {
+                let start = b"ERR unknown subcommand or wrong number of arguments for '";
+                let try_help = format!("'. Try {container} HELP.");
+                return join(&[start, quote(name, QUOTE_MAX), try_help.as_bytes()]);
+            }
+            Refusal::ClientType(name) => {
+                return join(&[b"ERR Unknown client type '", c_text(name), b"'"]);
+            }
+            Refusal::NoSuchUser(name) => {
+                return join(&[b"ERR No such user '", c_text(name), b"'"]);
             }
             Refusal::WrongArity { container, name } => {
                 let (container, bar) = container.map_or(("", ""), |container| (container, "|"));

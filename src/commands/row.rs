@@ -109,6 +109,9 @@ pub(super) enum Handler {
     Alone(for<'a> fn(&mut Context<'_>, &Args<'a>) -> Outcome<'a>),
     /// May take long: makes its [`Work`], which is done in steps.
     Work(BeginWork),
+    /// As [`Plain`](Handler::Plain), and the last of its window: what it changes concerns the very
+    /// next command.
+    Last(for<'a> fn(&mut Context<'_>, &Args<'a>) -> Outcome<'a>),
     /// As [`Plain`](Handler::Plain), but after MULTI it is not queued.
     Immediate(for<'a> fn(&mut Context<'_>, &Args<'a>) -> Outcome<'a>),
     /// Runs what is queued since MULTI: the engine's own.
@@ -349,8 +352,11 @@ impl Flags {
     /// Not in the log of slow commands, where those that it runs are.
     pub(super) const SKIP_SLOWLOG: Flags = Flags(1 << 11);
 
+    /// Changes no key, but is told to replicas: it waits when writes do.
+    pub(super) const MAY_REPLICATE: Flags = Flags(1 << 12);
+
     /// The names COMMAND INFO uses, in its order.
-    const NAMES: [(Flags, &'static str); 12] = [
+    const NAMES: [(Flags, &'static str); 13] = [
         (Flags::WRITE, "write"),
         (Flags::READONLY, "readonly"),
         (Flags::DENYOOM, "denyoom"),
@@ -363,6 +369,7 @@ impl Flags {
         (Flags::NO_AUTH, "no_auth"),
         (Flags::NO_ASYNC_LOADING, "no_async_loading"),
         (Flags::ALLOW_BUSY, "allow_busy"),
+        (Flags::MAY_REPLICATE, "may_replicate"),
     ];
 
     /// Both sets together.

@@ -4,6 +4,9 @@ use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::time::Instant;
 
+use super::open_files;
+use super::pause::Pause;
+use super::peers::{ClientFigures, Peers};
 use super::persistence::Persistence;
 use super::post::Post;
 use super::tunables::Tunables;
@@ -28,6 +31,10 @@ pub struct ServerState {
     pub tunables: Tunables,
     /// The statistics, one stripe for each worker.
     pub stats: Registry,
+    /// All connections.
+    pub peers: Peers,
+    /// Whether clients are to wait.
+    pub pause: Pause,
     /// How one worker reaches the clients of another.
     pub post: Post,
     /// The log.
@@ -66,6 +73,8 @@ impl ServerState {
             stats: Registry::new(stripes),
             persistence: Persistence::new(&config),
             tunables: Tunables::new(&config),
+            peers: Peers::default(),
+            pause: Pause::default(),
             post: Post::default(),
             config,
             started: Instant::now(),
@@ -101,6 +110,33 @@ impl ServerState {
     pub fn next_client_id(&self) -> u64 {
         // Relaxed: the numbers need only differ.
         self.last_client_id.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Milliseconds since the server's start, which tell when clients were heard last.
+    pub fn uptime_ms(&self) -> u64 {
+        // 64 bits of milliseconds do not run out.
+        self.started.elapsed().as_millis() as u64
+    }
+
+    /// Figures of all connections together.
+    pub fn client_figures(&self) -> ClientFigures {
+        self.peers.figures(self.uptime_ms())
+    }
+
+    /// Lets so many clients connect from now on. Those that are connected stay.
+    ///
+    /// # Errors
+    /// Redis's words for it when the system does not allow so many open files; nothing changes.
+    pub fn set_max_clients(&self, wanted: usize) -> Result<(), String> {
+        let fitting = open_files::fitting_clients(wanted, self.config.workers());
+        if fitting < wanted {
+            return Err(format!(
+                "The operating system is not able to handle the specified number of clients, try \
+                 with {fitting}"
+            ));
+        }
+        self.tunables.max_clients.set(wanted as u64);
+        Ok(())
     }
 
     /// Notes that the data takes `bytes` now; returns the most noted so far.

@@ -97,11 +97,13 @@ impl ReplyBuffer {
         Mark { bytes: self.bytes.len(), parts: self.parts.len() }
     }
 
-    /// Takes back what was appended since the mark, none of which has been written.
+    /// Takes back what was appended since the mark, none of which has been written. Does nothing
+    /// after a rewind to an earlier mark.
     pub fn rewind(&mut self, mark: Mark) {
         debug_assert!(mark.bytes >= self.written && mark.parts >= self.written_parts);
         self.bytes.truncate(mark.bytes);
-        self.parts_left -= self.parts.drain(mark.parts..).map(|p| p.bytes.len()).sum::<usize>();
+        let parts = mark.parts.min(self.parts.len());
+        self.parts_left -= self.parts.drain(parts..).map(|p| p.bytes.len()).sum::<usize>();
     }
 
     /// Appends the replies gathered in another buffer, without copying them.

@@ -15,6 +15,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::load::Load;
 use super::worker::Arrival;
+use crate::commands::ServerState;
 use crate::error::Error;
 use crate::stats::WorkerStats;
 use crate::sync::Arc;
@@ -66,7 +67,7 @@ pub(super) struct Seat {
 pub(super) struct Acceptor {
     listener: TcpListener,
     seats: Vec<Seat>,
-    clients_max: usize,
+    state: Arc<ServerState>,
     stats: Arc<WorkerStats>,
 }
 
@@ -78,10 +79,10 @@ impl Acceptor {
     pub(super) fn new(
         listener: StdTcpListener,
         seats: Vec<Seat>,
-        clients_max: usize,
+        state: Arc<ServerState>,
         stats: Arc<WorkerStats>,
     ) -> io::Result<Acceptor> {
-        Ok(Acceptor { listener: TcpListener::from_std(listener)?, seats, clients_max, stats })
+        Ok(Acceptor { listener: TcpListener::from_std(listener)?, seats, state, stats })
     }
 
     /// Waits for a connection and places it. May be cancelled while it waits.
@@ -108,7 +109,7 @@ impl Acceptor {
             }
         };
         let clients: usize = self.seats.iter().map(|seat| seat.load.get()).sum();
-        if clients >= self.clients_max {
+        if clients as u64 >= self.state.tunables.max_clients.get() {
             self.stats.connections_rejected.add(1);
             debug!("a client at {peer} refused: {clients} clients are connected");
             // The socket of a new connection takes this at once, or the client is gone.
@@ -145,6 +146,7 @@ fn prepare(stream: TcpStream) -> io::Result<TcpStream> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Config;
     use std::io::Read;
     use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
@@ -162,7 +164,9 @@ mod tests {
             })
             .unzip();
         let stats = Arc::new(WorkerStats::default());
-        let acceptor = Acceptor::new(listener, seats, clients_max, stats).unwrap();
+        let config = Config { max_clients: clients_max, ..Config::default() };
+        let state = Arc::new(ServerState::new(config, 1));
+        let acceptor = Acceptor::new(listener, seats, state, stats).unwrap();
         (acceptor, address, receivers)
     }
 

@@ -1,7 +1,7 @@
 //! The connections of one worker, as the worker sees them.
 //!
-//! Each connection shares one [`Presence`] with its worker: when it was last active, and what the
-//! worker wants it to do. The worker walks the presences on its tick, so that an idle timeout or a
+//! Each connection shares one [`Presence`] with its worker: what the worker wants it to do, and how
+//! others see it (its peer), which says when it was last active. The worker walks the presences on its tick, so that an idle timeout or a
 //! shutdown needs no timer and no channel per connection. All of it stays on the worker's thread.
 
 use std::cell::{Cell, RefCell};
@@ -10,7 +10,7 @@ use std::fmt;
 use std::rc::Rc;
 use std::task::{Context, Waker};
 
-use crate::commands::Message;
+use crate::commands::{Message, Peer};
 use crate::sync::Arc;
 
 /// What a worker tells a connection to do.
@@ -26,7 +26,7 @@ pub(super) enum Order {
 
 /// What a connection and its worker share.
 pub(super) struct Presence {
-    last_active: Cell<u64>,
+    peer: Arc<Peer>,
     order: Cell<Order>,
     /// Messages that are to be written between replies.
     mail: RefCell<Vec<Arc<dyn Message>>>,
@@ -42,9 +42,9 @@ impl fmt::Debug for Presence {
 }
 
 impl Presence {
-    /// The connection saw its client do something, at this tick of the worker.
-    pub(super) fn touch(&self, tick: u64) {
-        self.last_active.set(tick);
+    /// The connection as others see it.
+    pub(super) fn peer(&self) -> &Peer {
+        &self.peer
     }
 
     /// What the connection is to do.
@@ -108,11 +108,19 @@ pub(super) struct Place {
     id: u64,
 }
 
+impl Place {
+    /// The client's number.
+    pub(super) fn client(&self) -> u64 {
+        self.id
+    }
+}
+
 impl Clients {
-    /// Enters the connection of client `id`, which was active at `tick`.
-    pub(super) fn enter(&mut self, id: u64, tick: u64) -> (Place, Rc<Presence>) {
+    /// Enters a connection.
+    pub(super) fn enter(&mut self, peer: Arc<Peer>) -> (Place, Rc<Presence>) {
+        let id = peer.id;
         let presence = Rc::new(Presence {
-            last_active: Cell::new(tick),
+            peer,
             order: Cell::new(Order::Serve),
             mail: RefCell::default(),
             mail_bytes: Cell::new(0),
@@ -164,14 +172,15 @@ impl Clients {
         }
     }
 
-    /// Drops the connections that were not active since `oldest` among the next `count` places.
-    /// Returns how many it dropped.
-    pub(super) fn drop_idle(&mut self, oldest: u64, count: usize) -> usize {
+    /// Drops the connections that were not active since `oldest_ms` among the next `count` places,
+    /// but for those that may be silent. Returns how many it dropped.
+    pub(super) fn drop_idle(&mut self, oldest_ms: u64, count: usize) -> usize {
         let mut dropped = 0;
         for _ in 0..count.min(self.places.len()) {
             self.next_look = (self.next_look + 1) % self.places.len();
             if let Some(presence) = &self.places[self.next_look]
-                && presence.last_active.get() < oldest
+                && presence.peer.active_ms() < oldest_ms
+                && !presence.peer.may_be_silent()
                 && presence.order.get() != Order::Drop
             {
                 presence.give_order(Order::Drop);
@@ -191,28 +200,45 @@ impl Clients {
 mod tests {
     use super::*;
 
+    /// Enters a connection that was active at this time.
+    fn enter(clients: &mut Clients, id: u64, active_ms: u64) -> (Place, Rc<Presence>) {
+        let peer = Arc::new(Peer::new(id, 0, String::new(), String::new()));
+        peer.touch(active_ms);
+        clients.enter(peer)
+    }
+
     #[test]
     fn places_are_used_again() {
         let mut clients = Clients::default();
-        let (first, _) = clients.enter(1, 0);
-        let (_second, _) = clients.enter(2, 0);
+        let (first, _) = enter(&mut clients, 1, 0);
+        let (_second, _) = enter(&mut clients, 2, 0);
         clients.leave(first);
         assert_eq!(clients.len(), 1);
-        let (_third, _) = clients.enter(3, 0);
+        let (_third, _) = enter(&mut clients, 3, 0);
         assert_eq!((clients.len(), clients.places()), (2, 2));
     }
 
     #[test]
     fn only_the_idle_are_dropped_and_each_look_goes_on_where_the_last_ended() {
         let mut clients = Clients::default();
-        let presences: Vec<_> = (0..6).map(|tick| clients.enter(tick, tick).1).collect();
+        let presences: Vec<_> = (0..6).map(|time| enter(&mut clients, time, time).1).collect();
         let dropped = clients.drop_idle(3, 3) + clients.drop_idle(3, 3);
         assert_eq!(dropped, 3);
         let orders: Vec<_> = presences.iter().map(|p| p.order()).collect();
         assert_eq!(orders[..3], [Order::Drop; 3]);
         assert_eq!(orders[3..], [Order::Serve; 3]);
-        presences[3].touch(9);
+        presences[3].peer().touch(9);
         assert_eq!(clients.drop_idle(4, 6), 0);
+    }
+
+    #[test]
+    fn who_has_subscribed_may_be_silent() {
+        let mut clients = Clients::default();
+        let (_place, subscriber) = enter(&mut clients, 1, 0);
+        subscriber.peer().set_subscriptions(0, 1, 0);
+        assert_eq!(clients.drop_idle(10, 1), 0);
+        subscriber.peer().set_subscriptions(0, 0, 0);
+        assert_eq!(clients.drop_idle(10, 1), 1);
     }
 
     #[test]

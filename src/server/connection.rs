@@ -43,9 +43,10 @@ use super::desk::Desk;
 use super::load::Share;
 use super::waits::Need;
 use super::worker::Worker;
-use crate::commands::{Awaited, Client, Position, Progress};
+use crate::commands::{Awaited, Client, Marks, Position, Progress, Rest};
 use crate::memory::{Counted, Kind, taken};
 use crate::resp::{Decoder, ProtocolError, ReplyBuffer};
+use crate::sync::Arc;
 
 /// Commands decoded into one batch: enough for any usual pipeline, and few enough that the spans
 /// of their arguments stay in the first-level cache with the input.
@@ -155,6 +156,8 @@ pub(super) struct Connection {
     decoder: Decoder,
     stage: Stage,
     running: Option<Running>,
+    /// What the batch waits for.
+    stalled: Option<Awaited>,
     /// The replies may be sent when the log is on the disk up to this position.
     exposed: u64,
     /// The replies that are not sent yet.
@@ -183,13 +186,14 @@ impl Connection {
         client: Client,
         share: Share,
     ) -> Connection {
-        let (place, presence) = worker.enter(client.id);
+        let (place, presence) = worker.enter(Arc::clone(&client.peer));
         let mut connection = Connection {
             stream,
             client,
             decoder: Decoder::new(worker.limits()),
             stage: Stage::Receive,
             running: None,
+            stalled: None,
             exposed: 0,
             unsent: Unsent::default(),
             desk: None,
@@ -209,8 +213,9 @@ impl Connection {
     /// Counts what the connection takes beside its desk: itself, what is set aside, the command
     /// that is on its way in, what is queued.
     fn count(&mut self) {
-        let own = TASK_BYTES + taken(size_of::<Connection>()) + taken(self.aside.capacity());
-        self.counted.set(own + self.decoder.room() + self.client.queued_bytes());
+        let own = TASK_BYTES + taken(size_of::<Connection>()) + self.client.peer.bytes();
+        let input = taken(self.aside.capacity()) + self.decoder.room();
+        self.counted.set(own + input + self.client.queued_bytes());
     }
 
     /// Serves the client until either side closes.
@@ -222,6 +227,9 @@ impl Connection {
     }
 
     fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Turn> {
+        if self.client.peer.is_killed() {
+            return Poll::Ready(Turn::Close);
+        }
         match self.presence.order() {
             Order::Serve => {}
             Order::Drop => return Poll::Ready(Turn::Close),
@@ -268,7 +276,10 @@ impl Connection {
                         Poll::Pending => return Poll::Pending,
                     }
                 }
-                Stage::Execute => self.stage = Stage::Await(self.execute(desk)),
+                Stage::Execute => {
+                    self.stalled = None;
+                    self.stage = Stage::Await(self.execute(desk));
+                }
                 Stage::Await(then) => {
                     if self.worker.must_wait(self.exposed) {
                         if let Some(text) = self.worker.refusal() {
@@ -300,8 +311,13 @@ impl Connection {
                             self.stage = Stage::Execute;
                             return Poll::Ready(Turn::Yield);
                         }
+                        // It could be long, and nothing of it has been done.
+                        Then::Stall(Awaited::Pause) if self.finishing.is_some() => {
+                            return Poll::Ready(Turn::Close);
+                        }
                         Then::Stall(awaited) => {
                             self.stage = Stage::Execute;
+                            self.stalled = Some(awaited);
                             let client = self.client.id;
                             self.worker.waits().enter(Need::Execution(client, awaited), cx);
                             return Poll::Pending;
@@ -341,7 +357,9 @@ impl Connection {
             Ok(count) => {
                 self.turn_bytes += count;
                 self.worker.stats().net_input_bytes.add(count as u64);
-                self.presence.touch(self.worker.now());
+                let peer = self.presence.peer();
+                peer.touch(self.worker.now_ms());
+                peer.note_input(desk.input.pending().len(), desk.input.room());
                 Poll::Ready(true)
             }
             Err(error) => {
@@ -363,6 +381,8 @@ impl Connection {
             };
             let progress = self.execute_batch(running.at, desk);
             self.unsent.add(running.at, progress, desk.batch.len());
+            // There is no saying which replies were not wanted.
+            self.unsent.has_part |= self.client.take_muted();
             match progress {
                 Progress::Done => {
                     let has_owned = desk.batch.has_owned();
@@ -447,7 +467,9 @@ impl Connection {
     fn refuse(&self, error: ProtocolError, replies: &mut ReplyBuffer) -> Then {
         debug!("client {}: protocol error: {error}", self.client.id);
         self.worker.stats().error_replies.add(1);
-        error.reply(replies);
+        if !self.client.wants_silence() {
+            error.reply(replies);
+        }
         Then::Close
     }
 
@@ -457,6 +479,7 @@ impl Connection {
         cx: &mut Context<'_>,
         replies: &mut ReplyBuffer,
     ) -> Poll<io::Result<bool>> {
+        self.presence.peer().note_output(replies.len());
         while !replies.is_empty() {
             if self.turn_bytes >= TURN_BYTES_MAX {
                 return Poll::Ready(Ok(false));
@@ -476,7 +499,7 @@ impl Connection {
             replies.advance(sent);
             self.turn_bytes += sent;
             self.worker.stats().net_output_bytes.add(sent as u64);
-            self.presence.touch(self.worker.now());
+            self.presence.peer().touch(self.worker.now_ms());
         }
         Poll::Ready(Ok(true))
     }
@@ -497,16 +520,34 @@ impl Connection {
 
     /// Gives the desk back, unless there is unfinished work on it.
     fn get_up(&mut self, mut desk: Box<Desk>) {
-        let pending = desk.input.pending();
-        if self.stage != Stage::Receive || pending.len() > ASIDE_MAX_BYTES {
+        self.client.publish();
+        let is_paused = self.stalled == Some(Awaited::Pause);
+        self.client.peer.mark(Marks::BLOCKED, is_paused);
+        let input_bytes = desk.input.pending().len();
+        if self.stage != Stage::Receive || input_bytes > ASIDE_MAX_BYTES {
             desk.count();
+            self.count();
+            self.client.peer.note_rest(Rest {
+                input_bytes,
+                input_room: desk.input.room(),
+                argument_bytes: self.decoder.room() + desk.batch.owned_bytes(),
+                output_bytes: desk.replies.len(),
+                memory_bytes: self.counted.bytes() + desk.bytes(),
+            });
             self.desk = Some(desk);
-            return self.count();
+            return;
         }
-        if !pending.is_empty() {
-            self.aside = pending.to_vec();
+        if input_bytes > 0 {
+            self.aside = desk.input.pending().to_vec();
         }
         self.count();
+        self.client.peer.note_rest(Rest {
+            input_bytes: self.aside.len(),
+            input_room: 0,
+            argument_bytes: self.decoder.room(),
+            output_bytes: 0,
+            memory_bytes: self.counted.bytes(),
+        });
         self.worker.give_back_desk(desk);
     }
 }

@@ -48,6 +48,11 @@ impl Desk {
         self.counted.set(taken(size_of::<Desk>()) + input + batch + self.replies.room());
     }
 
+    /// What it was found to take when it was last counted, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        self.counted.bytes()
+    }
+
     /// Makes the desk ready for whoever comes next, and small again.
     fn clear(&mut self) {
         self.input.reset();
@@ -99,6 +104,11 @@ impl Input {
     /// What was received and not consumed.
     pub(super) fn pending(&self) -> &[u8] {
         &self.buffer[self.start..self.end]
+    }
+
+    /// How many bytes more there is room for.
+    pub(super) fn room(&self) -> usize {
+        self.buffer.len() - (self.end - self.start)
     }
 
     pub(super) fn is_empty(&self) -> bool {

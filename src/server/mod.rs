@@ -27,7 +27,6 @@ mod connection;
 mod desk;
 mod load;
 mod loading;
-mod open_files;
 mod panics;
 mod rewriter;
 mod signals;
@@ -77,7 +76,7 @@ pub fn run(mut config: Config, build: Build) -> Result<(), Error> {
     let listener = acceptor::listen(wanted.resolve()?)?;
     let address = local_address(&listener, &wanted)?;
     config.port = address.port();
-    config.max_clients = open_files::fit_clients(config.max_clients, workers)?;
+    config.max_clients = commands::fit_clients(config.max_clients, workers)?;
     info!(
         "FerrumKV {} on {address}: {workers} workers, allocator {}",
         env!("CARGO_PKG_VERSION"),
@@ -85,7 +84,6 @@ pub fn run(mut config: Config, build: Build) -> Result<(), Error> {
     );
     info!("PID: {}", std::process::id());
 
-    let clients_max = config.max_clients;
     let path = config.aof_path.as_deref();
     let opened = path.map(|path| crate::aof::open(path, commands::is_logged)).transpose();
     let opened = opened.map_err(Error::log)?;
@@ -105,7 +103,7 @@ pub fn run(mut config: Config, build: Build) -> Result<(), Error> {
     let result = runtime.block_on(async {
         let signals = Signals::new()?;
         let acceptor =
-            Acceptor::new(listener, crew.seats, clients_max, stats).map_err(|source| {
+            Acceptor::new(listener, crew.seats, Arc::clone(&state), stats).map_err(|source| {
                 let name = MAIN_THREAD.to_owned();
                 Error::EventLoop { name, source }
             })?;

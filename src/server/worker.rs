@@ -7,6 +7,7 @@
 
 use std::cell::{Cell, RefCell, RefMut};
 use std::net::{SocketAddr, TcpStream as StdTcpStream};
+use std::os::fd::AsRawFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::Duration;
@@ -24,7 +25,7 @@ use super::connection::Connection;
 use super::desk::{Desk, DeskPool};
 use super::load::Share;
 use super::waits::{Alarm, Need, Waits};
-use crate::commands::{Client, Engine, Parcel, ServerState};
+use crate::commands::{Client, Engine, Parcel, Peer, ServerState};
 use crate::resp::Limits;
 use crate::stats::WorkerStats;
 use crate::sync::Arc;
@@ -70,6 +71,8 @@ pub(super) struct Inbox {
 #[derive(Debug)]
 pub(super) struct Worker {
     state: Arc<ServerState>,
+    /// Its number.
+    index: usize,
     stats: Arc<WorkerStats>,
     limits: Limits,
     engine: RefCell<Engine>,
@@ -77,8 +80,8 @@ pub(super) struct Worker {
     clients: RefCell<Clients>,
     /// Connections that wait for the log or for their turn.
     waits: Waits,
-    /// Ticks since the start: the worker's clock.
-    now: Cell<u64>,
+    /// The worker's clock, as of the last tick: milliseconds since the server's start.
+    now_ms: Cell<u64>,
     /// Told when the last connection has left.
     emptied: Notify,
 }
@@ -109,8 +112,9 @@ pub(super) fn run(
         desks: RefCell::default(),
         clients: RefCell::default(),
         waits: Waits::new(alarm),
-        now: Cell::new(0),
+        now_ms: Cell::new(state.uptime_ms()),
         emptied: Notify::new(),
+        index,
         state,
     });
     runtime.block_on(async {
@@ -161,7 +165,10 @@ impl Worker {
         };
         let id = self.state.next_client_id();
         debug!("client {id}: connected from {peer}");
-        let client = Client::new(id, peer.to_string());
+        let local = stream.local_addr().map_or_else(|_| String::new(), |local| local.to_string());
+        let mut peer = Peer::new(id, self.index, peer.to_string(), local);
+        peer.descriptor = stream.as_raw_fd();
+        let client = Client::of(Arc::new(peer));
         let connection = Connection::new(Rc::clone(self), stream, client, share);
         tokio::task::spawn_local(connection.serve());
     }
@@ -175,14 +182,14 @@ impl Worker {
     }
 
     fn tick(&self) {
-        self.now.set(self.now.get() + 1);
+        self.now_ms.set(self.state.uptime_ms());
         // A bug in maintenance must not end the worker and its connections.
         if catch_unwind(AssertUnwindSafe(|| self.engine().idle())).is_err() {
             error!("the maintenance of a worker failed by a panic");
         }
         let timeout_seconds = self.state.tunables.client_timeout_seconds.get();
         if timeout_seconds > 0 {
-            self.drop_idle(timeout_seconds.saturating_mul(TICKS_PER_SECOND));
+            self.drop_idle(timeout_seconds.saturating_mul(1_000));
         }
     }
 
@@ -205,13 +212,13 @@ impl Worker {
         })
     }
 
-    fn drop_idle(&self, timeout_ticks: u64) {
-        let Some(oldest) = self.now.get().checked_sub(timeout_ticks) else {
+    fn drop_idle(&self, timeout_ms: u64) {
+        let Some(oldest_ms) = self.now_ms().checked_sub(timeout_ms) else {
             return;
         };
         let mut clients = self.clients.borrow_mut();
         let looks = clients.places().div_ceil(TICKS_PER_SECOND as usize);
-        let dropped = clients.drop_idle(oldest, looks.max(IDLE_LOOKS_MIN));
+        let dropped = clients.drop_idle(oldest_ms, looks.max(IDLE_LOOKS_MIN));
         if dropped > 0 {
             debug!("{dropped} idle clients disconnected");
         }
@@ -251,14 +258,17 @@ impl Worker {
     }
 
     /// Enters a connection among the clients; it is active now.
-    pub(super) fn enter(&self, client: u64) -> (Place, Rc<Presence>) {
+    pub(super) fn enter(&self, peer: Arc<Peer>) -> (Place, Rc<Presence>) {
         self.stats.connected_clients.add(1);
-        self.clients.borrow_mut().enter(client, self.now())
+        peer.touch(self.now_ms());
+        self.state.peers.enter(Arc::clone(&peer));
+        self.clients.borrow_mut().enter(peer)
     }
 
     /// Forgets a connection.
     pub(super) fn leave(&self, place: Place) {
         self.stats.connected_clients.sub(1);
+        self.state.peers.leave(place.client());
         let mut clients = self.clients.borrow_mut();
         clients.leave(place);
         if clients.len() == 0 {
@@ -300,9 +310,9 @@ impl Worker {
         self.limits
     }
 
-    /// The tick it is.
-    pub(super) fn now(&self) -> u64 {
-        self.now.get()
+    /// The time of the last tick, in milliseconds since the server's start.
+    pub(super) fn now_ms(&self) -> u64 {
+        self.now_ms.get()
     }
 }
 

@@ -153,9 +153,9 @@ impl<'s> Database<'s> {
         self.find(session, key).is_some()
     }
 
-    /// Marks a key as used now. True if it is present.
+    /// Marks a key as used now, also where uses are not noted. True if it is present.
     pub fn touch(&self, session: &Session<'_>, key: Key<'_>) -> bool {
-        self.find(session, key).inspect(|record| session.note_use(*record)).is_some()
+        self.find(session, key).inspect(|record| session.note_touch(*record)).is_some()
     }
 
     /// Marks a key as not used for so many seconds.

@@ -331,6 +331,7 @@ impl Local {
             is_bounded: self.eviction.settings().is_bounded(),
             now: Cell::new(0),
             timeless: false,
+            preserves: false,
             log,
             strict: log.is_some_and(Log::is_strict),
             wrote: Cell::new(false),
@@ -398,6 +399,8 @@ pub struct Session<'l> {
     now: Cell<u64>,
     /// Whether deadlines do not pass.
     timeless: bool,
+    /// Whether keys past their deadline stay where they are, although they read as absent.
+    preserves: bool,
     /// Where changes are logged, if they are.
     log: Option<&'l Log>,
     /// Whether what is exposed is noted.
@@ -452,10 +455,24 @@ impl Session<'_> {
         self.seconds
     }
 
+    /// From now on keys past their deadline stay where they are, although they read as absent, and
+    /// none is evicted; or they may go again.
+    pub fn preserve_expired(&mut self, preserves: bool) {
+        self.preserves = preserves;
+    }
+
+    /// From now on the use of a key is not noted, or is noted again.
+    pub fn leave_usage(&mut self, leaves: bool) {
+        self.tracking = match leaves {
+            true => Tracking::Nothing,
+            false => Tracking::of(self.local.eviction.settings().policy()),
+        };
+    }
+
     /// Whether a key may be made absent because its deadline has passed: not while the log has no
-    /// room for it.
+    /// room for it, nor while the keys are to stay as they are.
     fn may_expire(&self) -> bool {
-        self.log.is_none_or(Log::has_room)
+        !self.preserves && self.log.is_none_or(Log::has_room)
     }
 
     /// Whether a record's deadline has passed.

@@ -30,7 +30,7 @@ fn check_handler(row: &Row) {
             let keys = row.keys.expect("keys");
             assert!(keys.until_last && row.arity < -1, "{name}");
         }
-        Handler::Plain(_) => {
+        Handler::Plain(_) | Handler::Last(_) => {
             let many = |keys: Keys| keys.first > 1 || keys.until_last || keys.rest.is_some();
             assert!(row.keys.is_none_or(many), "{name}: the engine can hash it");
         }

@@ -13,6 +13,8 @@ use crate::store::Session;
 /// What is noted of a use.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in crate::store) enum Tracking {
+    /// Nothing: who uses the key is not to be noticed.
+    Nothing,
     /// The second.
     Time,
     /// And the tick of the access clock.
@@ -38,6 +40,7 @@ impl Eviction {
     /// What is to be known of a key that is used now.
     fn used(&self, tracking: Tracking, lane: &Lane, usage: Usage, seconds: u64) -> Usage {
         let usage = match tracking {
+            Tracking::Nothing => return usage,
             Tracking::Time => usage,
             Tracking::Order => usage.with_clock(self.ahe.count_access(lane)),
             Tracking::Frequency => {
@@ -62,6 +65,16 @@ impl Session<'_> {
         }
     }
 
+    /// Notes that a key is used now by whoever is there for just that.
+    pub(in crate::store) fn note_touch(&self, record: RecordRef<'_>) {
+        let tracking = match self.tracking {
+            Tracking::Nothing => Tracking::of(self.local.eviction.settings().policy()),
+            tracking => tracking,
+        };
+        let (eviction, lane) = (&self.local.eviction, &self.local.lane);
+        record.set_usage(eviction.used(tracking, lane, record.usage(), self.seconds));
+    }
+
     /// Whether the record of a key needs that of the one before it.
     pub(in crate::store) fn keeps_history(&self) -> bool {
         matches!(self.tracking, Tracking::Frequency | Tracking::Learning)
@@ -82,7 +95,7 @@ impl Session<'_> {
         let usage = Usage::born(self.seconds);
         let (ahe, lane) = (&self.local.eviction.ahe, &self.local.lane);
         match self.tracking {
-            Tracking::Time | Tracking::Frequency => usage,
+            Tracking::Nothing | Tracking::Time | Tracking::Frequency => usage,
             Tracking::Order => usage.with_clock(ahe.count_access(lane)),
             Tracking::Learning => {
                 ahe.ghost_usage(place_of(database, hash), usage, fastrand::u32(..))

@@ -16,16 +16,12 @@ const PER_WORKER: u64 = 4;
 ///
 /// # Errors
 /// [`Error::OpenFiles`] when not even one client fits.
-pub(super) fn fit_clients(wanted: usize, workers: usize) -> Result<usize, Error> {
-    let reserved = RESERVED + PER_WORKER * workers as u64;
-    let needed = (wanted as u64).saturating_add(reserved);
-    let limit = match rlimit::increase_nofile_limit(needed) {
-        Ok(limit) => limit,
-        Err(error) => {
-            warn!("cannot read or raise the limit of open files: {error}");
-            return Ok(wanted);
-        }
+pub fn fit_clients(wanted: usize, workers: usize) -> Result<usize, Error> {
+    let reserved = reserved(workers);
+    let Some(limit) = raise_limit(wanted, reserved) else {
+        return Ok(wanted);
     };
+    let needed = (wanted as u64).saturating_add(reserved);
     if limit >= needed {
         return Ok(wanted);
     }
@@ -39,4 +35,24 @@ pub(super) fn fit_clients(wanted: usize, workers: usize) -> Result<usize, Error>
     );
     info!("'ulimit -n {needed}' before the start makes room for {wanted} clients");
     Ok(usize::try_from(fitting).unwrap_or(wanted))
+}
+
+/// Raises the limit of open files for so many clients, as far as the system allows, and returns how
+/// many of them fit.
+pub(super) fn fitting_clients(wanted: usize, workers: usize) -> usize {
+    let reserved = reserved(workers);
+    let fitting = raise_limit(wanted, reserved).map(|limit| limit.saturating_sub(reserved));
+    let fitting = fitting.and_then(|fitting| usize::try_from(fitting).ok());
+    fitting.map_or(wanted, |fitting| fitting.min(wanted))
+}
+
+fn reserved(workers: usize) -> u64 {
+    RESERVED + PER_WORKER * workers as u64
+}
+
+/// Raises the limit and returns what it is then; nothing where the system does not say.
+fn raise_limit(clients: usize, reserved: u64) -> Option<u64> {
+    let needed = (clients as u64).saturating_add(reserved);
+    let limit = rlimit::increase_nofile_limit(needed);
+    limit.inspect_err(|error| warn!("cannot read or raise the limit of open files: {error}")).ok()
 }
