@@ -99,9 +99,10 @@ pub(super) fn list<'a>(
             all
         }
         Some(b"id") => {
-            let ids = args.iter().skip(3).map(|text| {
-                parse_canonical(text).ok_or(Refusal::Text("ERR Invalid client ID"))
-            });
+            let ids = args
+                .iter()
+                .skip(3)
+                .map(|text| parse_canonical(text).ok_or(Refusal::Text("ERR Invalid client ID")));
             let ids = ids.collect::<Result<Vec<i64>, _>>()?;
             let found = ids.into_iter().filter_map(|id| u64::try_from(id).ok());
             found.filter_map(|id| peers.find(id)).collect()

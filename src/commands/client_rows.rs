@@ -219,10 +219,7 @@ pub(super) const ROWS: &[Row] = &[
         arguments: &[
             Argument::new("client-id", ArgumentKind::Integer),
             Argument {
-                parts: &[
-                    Argument::token("timeout", "TIMEOUT"),
-                    Argument::token("error", "ERROR"),
-                ],
+                parts: &[Argument::token("timeout", "TIMEOUT"), Argument::token("error", "ERROR")],
                 ..Argument::new("timeout_error", ArgumentKind::OneOf).optional()
             },
         ],

@@ -8,6 +8,7 @@ mod harness;
 
 mod append_only_file;
 mod binary_values;
+mod clients;
 mod commands;
 mod concurrency;
 mod differential;
@@ -24,6 +25,7 @@ mod log_settings;
 mod long_commands;
 mod many_clients;
 mod model;
+mod pause;
 mod pipelines;
 mod protocol_errors;
 mod redis_crate;

@@ -118,8 +118,8 @@ fn clients_may_name_their_library() {
     let c = &mut connection;
     assert_eq!(server.line(c, "CLIENT SETINFO lib-name redis-py"), "+OK\r\n");
     assert_eq!(server.line(c, "client setinfo LIB-VER 6.0"), "+OK\r\n");
-    assert_eq!(c.client.library_name, b"redis-py");
-    assert_eq!(c.client.library_version, b"6.0");
+    assert_eq!(c.client.peer.names().library_name, b"redis-py");
+    assert_eq!(c.client.peer.names().library_version, b"6.0");
     assert_eq!(
         server.line(c, "CLIENT SETINFO lib-name 'a b'"),
         "-ERR lib-name cannot contain spaces, newlines or special characters.\r\n"
@@ -131,8 +131,8 @@ fn clients_may_name_their_library() {
     );
     assert_eq!(server.line(c, "CLIENT ID"), ":7\r\n");
     assert_eq!(
-        server.line(c, "CLIENT LIST"),
-        "-ERR unknown subcommand 'LIST'. Try CLIENT HELP.\r\n"
+        server.line(c, "CLIENT LISTS"),
+        "-ERR unknown subcommand 'LISTS'. Try CLIENT HELP.\r\n"
     );
 }
 

@@ -2,6 +2,7 @@
 
 mod batches;
 mod bits;
+mod clients;
 mod docs;
 mod many_keys;
 mod memory;
