@@ -35,6 +35,7 @@ use super::dispatch::{self, Planned, find, hash_keys, run_row};
 use super::exclusive;
 use super::pause::Hold;
 use super::persistence::Stage;
+pub use super::progress::{Awaited, Position, Progress};
 use super::queue::Queue;
 use super::row::Handler;
 use super::state::ServerState;
@@ -66,51 +67,6 @@ const EVICTION_SLICE: Duration = Duration::from_micros(100);
 
 /// The least time between two rounds of maintenance by one worker.
 const MAINTENANCE_INTERVAL: Duration = Duration::from_millis(10);
-
-/// Where in a batch to go on.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Position {
-    /// The command.
-    pub command: usize,
-    /// Whether part of it is done.
-    pub is_begun: bool,
-}
-
-impl Position {
-    /// The start of a command.
-    pub(super) fn at(command: usize) -> Position {
-        Position { command, ..Position::default() }
-    }
-}
-
-/// How a call of [`Engine::execute`] ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use]
-pub enum Progress {
-    /// All commands of the batch are done.
-    Done,
-    /// Write out the replies there are (there may be none), let other connections have a turn, then
-    /// call again with this position and the same batch and input.
-    Flush(Position),
-    /// Write out the replies there are (there may be none), wait for this, then call again with
-    /// this position and the same batch and input.
-    Stall(Position, Awaited),
-    /// Write out the replies, then close the connection. The rest of the batch is void.
-    Close,
-}
-
-/// What a batch waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Awaited {
-    /// Room in the log, or its refusal.
-    Room,
-    /// That no other client has all out.
-    Turn,
-    /// That this client has all out.
-    Exclusion,
-    /// That the clients that were told to wait may go on.
-    Pause,
-}
 
 /// One worker's means of running commands. Not to be moved to another thread.
 pub struct Engine {

@@ -66,6 +66,7 @@ mod peers;
 mod persistence;
 mod post;
 mod process;
+mod progress;
 mod queue;
 mod refusal;
 mod reply_mode;

@@ -141,17 +141,12 @@ impl Refusal<'_> {
                 let quoted = quote(name, QUOTE_MAX);
                 return join(&[b"ERR unknown subcommand '", quoted, try_help.as_bytes()]);
             }
-            Refusal::SubcommandSyntax { container, name } => {
-                let start = b"ERR unknown subcommand or wrong number of arguments for '";
-                let try_help = format!("'. Try {container} HELP.");
-                return join(&[start, quote(name, QUOTE_MAX), try_help.as_bytes()]);
-            }
-            Refusal::ClientType(name) => {
-                return join(&[b"ERR Unknown client type '", c_text(name), b"'"]);
-            }
-            Refusal::NoSuchUser(name) => {
-                return join(&[b"ERR No such user '", c_text(name), b"'"]);
-            }
+            Refusal::SubcommandSyntax { .. }
+            | Refusal::ClientType(_)
+            | Refusal::NoSuchUser(_)
+            | Refusal::HelloOption(_)
+            | Refusal::UnknownAttribute(_)
+            | Refusal::AttributeValue(_) => return self.text_about_connections(),
             Refusal::WrongArity { container, name } => {
                 let (container, bar) = container.map_or(("", ""), |container| (container, "|"));
                 let name = format!("{container}{bar}{name}");
@@ -182,16 +177,6 @@ impl Refusal<'_> {
             Refusal::ExecLog(text) => {
                 let start = b"EXECABORT Transaction discarded because of: ";
                 return join(&[start, text.as_bytes()]);
-            }
-            Refusal::HelloOption(option) => {
-                return join(&[b"ERR Syntax error in HELLO option '", c_text(option), b"'"]);
-            }
-            Refusal::UnknownAttribute(name) => {
-                return join(&[b"ERR Unrecognized option '", c_text(name), b"'"]);
-            }
-            Refusal::AttributeValue(name) => {
-                let reason = b" cannot contain spaces, newlines or special characters.";
-                return join(&[b"ERR ", c_text(name), reason]);
             }
             Refusal::Syntax => "ERR syntax error",
             Refusal::NotAnInteger => "ERR value is not an integer or out of range",
@@ -232,6 +217,31 @@ impl Refusal<'_> {
             Refusal::GetKeysArity => "ERR Invalid number of arguments specified for command",
         };
         fixed.as_bytes().into()
+    }
+
+    /// The text of those refusals about connections that quote what the client sent.
+    fn text_about_connections(&self) -> Cow<'static, [u8]> {
+        match self {
+            Refusal::SubcommandSyntax { container, name } => {
+                let start = b"ERR unknown subcommand or wrong number of arguments for '";
+                let try_help = format!("'. Try {container} HELP.");
+                join(&[start, quote(name, QUOTE_MAX), try_help.as_bytes()])
+            }
+            Refusal::ClientType(name) => join(&[b"ERR Unknown client type '", c_text(name), b"'"]),
+            Refusal::NoSuchUser(name) => join(&[b"ERR No such user '", c_text(name), b"'"]),
+            Refusal::HelloOption(option) => {
+                join(&[b"ERR Syntax error in HELLO option '", c_text(option), b"'"])
+            }
+            Refusal::UnknownAttribute(name) => {
+                join(&[b"ERR Unrecognized option '", c_text(name), b"'"])
+            }
+            Refusal::AttributeValue(name) => {
+                let reason = b" cannot contain spaces, newlines or special characters.";
+                join(&[b"ERR ", c_text(name), reason])
+            }
+            // `text` knows the others itself.
+            _ => Cow::Borrowed(b"ERR"),
+        }
     }
 }
 

@@ -1,8 +1,9 @@
 //! The connections of one worker, as the worker sees them.
 //!
-//! Each connection shares one [`Presence`] with its worker: what the worker wants it to do, and how
-//! others see it (its peer), which says when it was last active. The worker walks the presences on its tick, so that an idle timeout or a
-//! shutdown needs no timer and no channel per connection. All of it stays on the worker's thread.
+//! Each connection shares one [`Presence`] with its worker: what the worker wants it to do, and
+//! how others see it (its peer), which says when it was last active. The worker walks the presences
+//! on its tick, so that an idle timeout or a shutdown needs no timer and no channel per connection.
+//! But for the peer all of it stays on the worker's thread.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;

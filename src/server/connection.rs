@@ -41,6 +41,7 @@ use tokio::net::TcpStream;
 use super::clients::{Order, Place, Presence};
 use super::desk::Desk;
 use super::load::Share;
+use super::stages::{Running, Stage, Then, Turn, Unsent};
 use super::waits::Need;
 use super::worker::Worker;
 use crate::commands::{Awaited, Client, Marks, Position, Progress, Rest};
@@ -81,72 +82,6 @@ const FINISHING_READS_MAX: usize = 100;
 /// what it shares with its worker. Measured as the allocator's growth with a thousand idle clients,
 /// 1,656 bytes each.
 const TASK_BYTES: usize = 960;
-
-/// What a connection does next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
-    /// Wait for bytes.
-    Receive,
-    /// Decode and execute what has been received.
-    Execute,
-    /// Wait until the replies may be sent, then send them.
-    Await(Then),
-    /// Send the replies, then go on.
-    Send(Then),
-}
-
-/// What follows when all replies are sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Then {
-    /// Every complete command is answered.
-    Receive,
-    /// There is more to execute; the other connections come first.
-    Execute,
-    /// There is more to execute when this has come.
-    Stall(Awaited),
-    /// This was the last reply.
-    Close,
-}
-
-/// How a turn ended, if not by waiting for the socket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Turn {
-    Yield,
-    Close,
-}
-
-/// A batch that is decoded and not fully executed.
-#[derive(Clone, Copy, Debug)]
-struct Running {
-    at: Position,
-    /// Bytes of the input to drop when the batch is done.
-    consumed: usize,
-    /// Whether the input holds more to decode.
-    more: bool,
-}
-
-/// Replies that are written and not sent.
-#[derive(Clone, Copy, Debug, Default)]
-struct Unsent {
-    /// How many, as far as they are whole.
-    whole: usize,
-    /// Whether there may also be a part of one.
-    has_part: bool,
-}
-
-impl Unsent {
-    /// Adds the replies of a batch of so many commands that was executed from `at` on.
-    fn add(&mut self, at: Position, progress: Progress, commands: usize) {
-        let end = match progress {
-            Progress::Done => Position { command: commands, ..Position::default() },
-            Progress::Flush(next) | Progress::Stall(next, _) => next,
-            // The last reply, and no saying how many came before.
-            Progress::Close => Position { is_begun: true, ..at },
-        };
-        self.whole += end.command - at.command;
-        self.has_part |= at.is_begun || end.is_begun;
-    }
-}
 
 /// One client's connection.
 #[derive(Debug)]

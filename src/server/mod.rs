@@ -30,6 +30,7 @@ mod loading;
 mod panics;
 mod rewriter;
 mod signals;
+mod stages;
 mod waits;
 mod worker;
 

@@ -44,7 +44,8 @@ fn a_lost_transaction_takes_the_wishes_back_that_it_has_made() {
         let input = encode(&[b"CLIENT", b"REPLY", b"OFF"]);
         let mut batch = Batch::new();
         let decoder = &mut Decoder::new(Limits::default());
-        decoder.decode(&input, &mut batch, 1).expect("well formed");
+        let decoded = decoder.decode(&input, &mut batch, 1).expect("well formed");
+        assert_eq!(decoded.consumed, input.len());
         let mut runs = 0;
         atomically(context, |context| {
             runs += 1;
@@ -106,7 +107,8 @@ fn a_pause_stalls_a_batch_where_it_is() {
     let input = b"GET a\r\nSET a b\r\nGET a\r\n";
     let mut batch = Batch::new();
     let decoder = &mut Decoder::new(Limits::default());
-    decoder.decode(input, &mut batch, usize::MAX).expect("well formed");
+    let decoded = decoder.decode(input, &mut batch, usize::MAX).expect("well formed");
+    assert_eq!(decoded.consumed, input.len());
     let mut out = ReplyBuffer::new();
     let mut client = connection.client;
     let mut execute = |server: &mut Server, out: &mut ReplyBuffer, at| {
