@@ -19,6 +19,8 @@ pub struct Client {
     pub peer: Arc<Peer>,
     /// The name given by CLIENT SETNAME or HELLO; empty when there is none.
     pub name: Vec<u8>,
+    /// Whether it has given the password, or came when there was none.
+    pub is_authenticated: bool,
     /// The selected database.
     pub database: usize,
     /// The protocol of the replies.
@@ -55,6 +57,7 @@ impl Client {
             id: peer.id,
             peer,
             name: Vec::new(),
+            is_authenticated: true,
             database: 0,
             protocol: Protocol::Resp2,
             close_after_reply: false,

@@ -3,7 +3,7 @@
 use super::context::{Context, database_number};
 use super::refusal::Refusal;
 use super::row::{Argument, ArgumentKind, Categories, Flags, Handler, Outcome, Row};
-use super::{client_rows, hello, multi};
+use super::{auth, client_rows, hello, multi};
 use crate::resp::{Args, Protocol};
 
 /// What commands about the connection have in common.
@@ -20,7 +20,7 @@ const HANDSHAKE: Flags = Flags::NOSCRIPT
     .and(Flags::NO_AUTH)
     .and(Flags::ALLOW_BUSY);
 
-pub(super) static ROWS: [Row; 7] = [
+pub(super) static ROWS: [Row; 8] = [
     Row {
         name: "ping",
         arity: -1,
@@ -29,6 +29,23 @@ pub(super) static ROWS: [Row; 7] = [
         tips: &["request_policy:all_shards", "response_policy:all_succeeded"],
         arguments: &[MESSAGE.optional()],
         handler: Handler::Plain(ping),
+        ..CONNECTION
+    },
+    Row {
+        name: "auth",
+        arity: -2,
+        flags: HANDSHAKE,
+        summary: "Gives the password, so that commands are run",
+        complexity: "O(N) where N is the length of the password",
+        history: &[("6.0.0", "A user's name may come before the password.")],
+        arguments: &[
+            Argument {
+                since: Some("6.0.0"),
+                ..Argument::new("username", ArgumentKind::String).optional()
+            },
+            Argument::new("password", ArgumentKind::String),
+        ],
+        handler: Handler::Plain(auth::auth),
         ..CONNECTION
     },
     Row {
@@ -117,6 +134,7 @@ fn reset<'a>(context: &mut Context<'_>, _: &Args<'a>) -> Outcome<'a> {
     context.out.protocol = Protocol::Resp2;
     context.client.set_name(b"");
     context.client.reply_mode.reset(context.out);
+    context.client.forget_authentication(context.state);
     context.out.simple("RESET");
     Ok(())
 }

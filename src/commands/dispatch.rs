@@ -7,7 +7,7 @@ use super::context::Context;
 use super::lookup;
 use super::refusal::Refusal;
 use super::row::{Flags, Handler, Row};
-use super::{each_key, exec, long};
+use super::{cross_protocol, each_key, exec, long};
 use crate::resp::Args;
 use crate::store::{Key, Keyspace};
 use crate::sync::Arc;
@@ -113,6 +113,9 @@ pub(super) fn run_row(context: &mut Context<'_>, row: &Row, args: &Args<'_>, has
 /// then run nothing.
 #[cold]
 pub(super) fn refuse(context: &mut Context<'_>, args: &Args<'_>, refusal: Option<&Arc<str>>) {
+    if cross_protocol::is_sign(args.name()) {
+        return cross_protocol::abort(context);
+    }
     let is_exec = |row: &Row| matches!(row.handler, Handler::Exec);
     if lookup::command(args.name()).is_some_and(is_exec) {
         return exec::refuse_arity(context);

@@ -39,7 +39,7 @@ pub use super::progress::{Awaited, Position, Progress};
 use super::queue::Queue;
 use super::row::Handler;
 use super::state::ServerState;
-use super::{exec, long, multi, pause};
+use super::{auth, exec, long, multi, pause};
 use crate::memory;
 use crate::resp::{Args, Batch, ReplyBuffer};
 use crate::stats::WorkerStats;
@@ -318,7 +318,16 @@ fn run(
             return Progress::Flush(at);
         }
         let skips = context.client.reply_mode.skips_next();
-        let size = if skips { 1 } else { WINDOW_COMMANDS };
+        let mut size = if skips { 1 } else { WINDOW_COMMANDS };
+        // One look at the client a window.
+        if context.client.is_stranger(context.state) {
+            if !at.is_begun && auth::refuse_stranger(context, &batch.args(at.command, input)) {
+                at = Position::at(at.command + 1);
+                done += 1;
+                continue;
+            }
+            size = 1;
+        }
         plan(context, window, batch, input, at.command..batch.len().min(at.command + size));
         if context.state.pause.is_set() && !at.is_begun {
             let args = batch.args(at.command, input);

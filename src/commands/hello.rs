@@ -1,5 +1,6 @@
 //! HELLO: the handshake of clients that speak RESP3.
 
+use super::auth::authenticate;
 use super::client_rows::name_client;
 use super::context::Context;
 use super::refusal::Refusal;
@@ -28,9 +29,6 @@ pub(super) const ARGUMENTS: &[Argument] = &[Argument {
     ..Argument::new("arguments", ArgumentKind::Block).optional()
 }];
 
-/// The only user there is; it has no password, so any will do.
-const DEFAULT_USER: &[u8] = b"default";
-
 /// The handler. As in Redis, options take effect as they are read, the protocol at the end.
 pub(super) fn hello<'a>(context: &mut Context<'_>, args: &Args<'a>) -> Outcome<'a> {
     let mut protocol = context.client.protocol;
@@ -41,6 +39,11 @@ pub(super) fn hello<'a>(context: &mut Context<'_>, args: &Args<'a>) -> Outcome<'
             _ => return Err(Refusal::UnsupportedProtocol),
         };
         options(context, args)?;
+    }
+    // Also where the password was taken away since the client came: as in Redis, which asks for
+    // an AUTH then too.
+    if !context.client.is_authenticated {
+        return Err(Refusal::HelloNotAuthenticated);
     }
     context.client.protocol = protocol;
     context.out.protocol = protocol;
@@ -54,9 +57,7 @@ fn options<'a>(context: &mut Context<'_>, args: &Args<'a>) -> Outcome<'a> {
         let option = args.get(index);
         let arguments = args.len() - index - 1;
         if option.eq_ignore_ascii_case(b"auth") && arguments >= 2 {
-            if args.get(index + 1) != DEFAULT_USER {
-                return Err(Refusal::WrongPassword);
-            }
+            authenticate(context, args, args.get(index + 1), args.get(index + 2))?;
             index += 3;
         } else if option.eq_ignore_ascii_case(b"setname") && arguments >= 1 {
             name_client(context, args.get(index + 1))?;
@@ -77,10 +78,7 @@ fn describe(context: &mut Context<'_>) {
     out.bulk(b"version");
     out.bulk(COMPATIBLE_VERSION.as_bytes());
     out.bulk(b"proto");
-    out.integer(match out.protocol {
-        Protocol::Resp2 => 2,
-        Protocol::Resp3 => 3,
-    });
+    out.integer(out.protocol.number());
     out.bulk(b"id");
     out.integer(context.client.id as i64);
     out.bulk(b"mode");

@@ -14,6 +14,8 @@
 //! * `each_key` and `atomic` run commands of several keys at one instant; `multi`, `queue` and
 //!   `exec` are transactions of several commands, `exclusive` is for those that have to be alone;
 //! * `glob`, `long_double`, `lcs`, `payload` know patterns, numbers, texts and formats, no store;
+//! * `access`, `auth`, `denials` and `acl` know who may come in, `cross_protocol` who never may,
+//!   `redact` what nobody may see;
 //! * `refusal` has every error text, `context` what a handler works with;
 //! * `peers` are all connections as any worker may see them, which `client_list` shows and
 //!   `client_kill` closes; `pause` has them wait, `reply_mode` leaves them without replies;
@@ -23,8 +25,11 @@
 //! Commands are atomic and linearizable, those on one key and those on several; the store does the
 //! work for the former, and for the latter by its transactions.
 
+mod access;
+mod acl;
 mod admission;
 mod atomic;
+mod auth;
 mod bgrewriteaof;
 mod bits;
 mod client;
@@ -36,7 +41,9 @@ mod config;
 mod connection;
 mod context;
 mod counter;
+mod cross_protocol;
 mod deadline;
+mod denials;
 mod dispatch;
 mod docs;
 mod each_key;
@@ -59,6 +66,7 @@ mod memory;
 mod moves;
 mod multi;
 mod object;
+mod occasional;
 mod open_files;
 mod pause;
 mod payload;
@@ -68,6 +76,7 @@ mod post;
 mod process;
 mod progress;
 mod queue;
+mod redact;
 mod refusal;
 mod reply_mode;
 mod rewriting;
@@ -84,12 +93,15 @@ mod table;
 mod tests;
 mod tunables;
 
+pub use access::Access;
 pub use client::Client;
 pub use engine::{Awaited, Engine, OUTPUT_SOFT_LIMIT, Position, Progress};
 pub use lookup::is_logged;
+pub use occasional::Occasional;
 pub use open_files::fit_clients;
 pub use peers::{ClientFigures, Marks, Peer, Rest};
 pub use persistence::{Loading, Persistence};
 pub use post::{Carrier, Message, Parcel, Post};
+pub use redact::shown_arguments;
 pub use state::{COMPATIBLE_VERSION, ServerState};
 pub use tunables::{Tunable, Tunables};

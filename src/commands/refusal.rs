@@ -25,7 +25,7 @@ pub(super) enum Refusal<'a> {
     },
     /// The container command's subcommand cannot do with so many arguments.
     SubcommandSyntax {
-        /// The container, in capitals.
+        /// The container.
         container: &'static str,
         /// The subcommand, as it was given.
         name: &'a [u8],
@@ -97,6 +97,16 @@ pub(super) enum Refusal<'a> {
     ProtocolNotANumber,
     /// HELLO does not know the option or misses its arguments.
     HelloOption(&'a [u8]),
+    /// The client has not given the password.
+    NotAuthenticated,
+    /// HELLO: it has not given it, and does not do so now.
+    HelloNotAuthenticated,
+    /// ACL CAT: there is no such category.
+    UnknownCategory(&'a [u8]),
+    /// ACL DRYRUN: there is no such user.
+    UserNotFound(&'a [u8]),
+    /// ACL DRYRUN: there is no such command.
+    NoSuchCommand(&'a [u8]),
     /// No such user, or not this password.
     WrongPassword,
     /// A connection's name with a space or a control character.
@@ -147,6 +157,11 @@ impl Refusal<'_> {
             | Refusal::HelloOption(_)
             | Refusal::UnknownAttribute(_)
             | Refusal::AttributeValue(_) => return self.text_about_connections(),
+            Refusal::UnknownCategory(_)
+            | Refusal::UserNotFound(_)
+            | Refusal::NoSuchCommand(_)
+            | Refusal::NotAuthenticated
+            | Refusal::HelloNotAuthenticated => return self.text_about_users(),
             Refusal::WrongArity { container, name } => {
                 let (container, bar) = container.map_or(("", ""), |container| (container, "|"));
                 let name = format!("{container}{bar}{name}");
@@ -224,7 +239,7 @@ impl Refusal<'_> {
         match self {
             Refusal::SubcommandSyntax { container, name } => {
                 let start = b"ERR unknown subcommand or wrong number of arguments for '";
-                let try_help = format!("'. Try {container} HELP.");
+                let try_help = format!("'. Try {} HELP.", container.to_uppercase());
                 join(&[start, quote(name, QUOTE_MAX), try_help.as_bytes()])
             }
             Refusal::ClientType(name) => join(&[b"ERR Unknown client type '", c_text(name), b"'"]),
@@ -238,6 +253,26 @@ impl Refusal<'_> {
             Refusal::AttributeValue(name) => {
                 let reason = b" cannot contain spaces, newlines or special characters.";
                 join(&[b"ERR ", c_text(name), reason])
+            }
+            // `text` knows the others itself.
+            _ => Cow::Borrowed(b"ERR"),
+        }
+    }
+
+    /// The text of what is about users and their rights.
+    fn text_about_users(&self) -> Cow<'static, [u8]> {
+        match self {
+            Refusal::UnknownCategory(name) => {
+                join(&[b"ERR Unknown category '", c_text(name), b"'"])
+            }
+            Refusal::UserNotFound(name) => join(&[b"ERR User '", c_text(name), b"' not found"]),
+            Refusal::NoSuchCommand(name) => join(&[b"ERR Command '", c_text(name), b"' not found"]),
+            Refusal::NotAuthenticated => b"NOAUTH Authentication required.".into(),
+            Refusal::HelloNotAuthenticated => {
+                b"NOAUTH HELLO must be called with the client already authenticated, otherwise \
+                the HELLO AUTH <user> <pass> option can be used to authenticate the client and \
+                select the RESP protocol version at the same time"
+                    .into()
             }
             // `text` knows the others itself.
             _ => Cow::Borrowed(b"ERR"),

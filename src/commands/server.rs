@@ -1,7 +1,7 @@
 //! Commands about the server: COMMAND, CONFIG and BGREWRITEAOF.
 
 use super::row::{Argument, ArgumentKind, Categories, Flags, Handler, Row};
-use super::{bgrewriteaof, command_info, config, docs, help, key_arguments};
+use super::{acl, bgrewriteaof, command_info, config, docs, help, key_arguments};
 
 /// COMMAND and its subcommands.
 const COMMAND_BASE: Row = Row {
@@ -17,7 +17,16 @@ const UNORDERED: &[&str] = &["nondeterministic_output_order"];
 const COMMAND_NAMES: &[Argument] =
     &[Argument::new("command-name", ArgumentKind::String).optional().multiple()];
 
-pub(super) static ROWS: [Row; 3] = [
+pub(super) static ROWS: [Row; 4] = [
+    Row {
+        name: "acl",
+        arity: -2,
+        since: "6.0.0",
+        summary: "Commands about users and what they may do",
+        complexity: "Depends on the subcommand",
+        subcommands: acl::SUBCOMMANDS,
+        ..Row::BASE
+    },
     Row {
         name: "bgrewriteaof",
         flags: Flags::ADMIN.and(Flags::NOSCRIPT).and(Flags::NO_ASYNC_LOADING),

@@ -2,8 +2,11 @@
 
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use super::access::Access;
+use super::cross_protocol;
+use super::occasional::Occasional;
 use super::open_files;
 use super::pause::Pause;
 use super::peers::{ClientFigures, Peers};
@@ -37,6 +40,8 @@ pub struct ServerState {
     pub pause: Pause,
     /// How one worker reaches the clients of another.
     pub post: Post,
+    /// The password, and who was turned away.
+    pub access: Access,
     /// The log.
     pub persistence: Persistence,
     /// When the server started.
@@ -48,6 +53,8 @@ pub struct ServerState {
     /// The most bytes the data has taken, as far as sampled.
     peak_bytes: AtomicU64,
     last_client_id: AtomicU64,
+    /// When to say that a web browser talks to the server.
+    pub(super) cross_protocol: Occasional,
 }
 
 impl ServerState {
@@ -76,12 +83,16 @@ impl ServerState {
             peers: Peers::default(),
             pause: Pause::default(),
             post: Post::default(),
+            access: Access::new(config.require_pass.clone()),
             config,
             started: Instant::now(),
             run_id: random_id(),
             replication_id: random_id(),
             peak_bytes: AtomicU64::new(0),
             last_client_id: AtomicU64::new(0),
+            cross_protocol: Occasional::new(Duration::from_secs(
+                cross_protocol::LOGGED_EVERY_SECONDS,
+            )),
         }
     }
 

@@ -97,7 +97,11 @@ enum Step {
 /// Decodes the request stream of one connection.
 #[derive(Debug)]
 pub struct Decoder {
+    /// Those in force.
     limits: Limits,
+    /// Those of clients that have given the password, or need none.
+    usual: Limits,
+    is_stranger: bool,
     cursor: Cursor,
     /// Arguments of the command in progress.
     spans: Vec<Span>,
@@ -116,6 +120,8 @@ impl Decoder {
     pub fn new(limits: Limits) -> Self {
         Self {
             limits: limits.addressable(),
+            usual: limits.addressable(),
+            is_stranger: false,
             cursor: Cursor::default(),
             spans: Vec::new(),
             owned: Vec::new(),
@@ -123,6 +129,15 @@ impl Decoder {
             collector: None,
             failed: None,
         }
+    }
+
+    /// Has the commands to come kept to these limits, or to those of a client that has not given
+    /// the password. For such a client no more than one command is to be decoded at a time: it may
+    /// be the one that gives it. An argument that is on its way in is not looked at again.
+    pub fn set_limits(&mut self, usual: Limits, is_stranger: bool) {
+        self.usual = usual.addressable();
+        self.limits = if is_stranger { self.usual.for_stranger() } else { self.usual };
+        self.is_stranger = is_stranger;
     }
 
     /// Appends the complete commands of `input` to `batch` until it holds `max_commands`.
@@ -226,7 +241,7 @@ impl Decoder {
             },
         };
         if count > self.limits.max_args {
-            return Err(ProtocolError::InvalidMultibulkLength);
+            return Err(self.too_many(count));
         }
         let mut cursor = Cursor { at, scanned: 0, missing: count, want: Want::Header };
         let complete = self.arguments(command, base, &mut cursor, &mut batch.spans)?;
@@ -361,13 +376,32 @@ impl Decoder {
             },
         };
         if length > self.limits.max_bulk_len {
-            return Err(ProtocolError::InvalidBulkLength);
+            return Err(self.too_long(length));
         }
         if at + self.departed + length + 2 > self.limits.max_command {
             return Err(ProtocolError::CommandTooLong);
         }
         cursor.at = at;
         Ok(Some(length))
+    }
+
+    /// What is wrong with so many arguments.
+    #[cold]
+    fn too_many(&self, count: usize) -> ProtocolError {
+        // The most that Redis takes for a count.
+        match self.is_stranger && count <= i32::MAX as usize {
+            true => ProtocolError::UnauthenticatedMultibulkLength,
+            false => ProtocolError::InvalidMultibulkLength,
+        }
+    }
+
+    /// What is wrong with an argument of this length.
+    #[cold]
+    fn too_long(&self, length: usize) -> ProtocolError {
+        match self.is_stranger && length <= self.usual.max_bulk_len {
+            true => ProtocolError::UnauthenticatedBulkLength,
+            false => ProtocolError::InvalidBulkLength,
+        }
     }
 
     /// Reads an inline command.

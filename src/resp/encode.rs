@@ -17,6 +17,16 @@ pub enum Protocol {
     Resp3,
 }
 
+impl Protocol {
+    /// The number that HELLO gives it.
+    pub fn number(self) -> i64 {
+        match self {
+            Protocol::Resp2 => 2,
+            Protocol::Resp3 => 3,
+        }
+    }
+}
+
 impl ReplyBuffer {
     /// A status such as `+OK`. The text must not hold line breaks: it is the server's own.
     #[inline]

@@ -17,6 +17,15 @@ pub enum ProtocolError {
     BulkCountTooLong,
     /// An argument begins with this byte instead of `$`.
     ExpectedDollar(u8),
+    /// A client that has not given the password announces more arguments than
+    /// [`Limits::STRANGER_MAX_ARGS`].
+    ///
+    /// [`Limits::STRANGER_MAX_ARGS`]: super::Limits::STRANGER_MAX_ARGS
+    UnauthenticatedMultibulkLength,
+    /// It announces an argument longer than [`Limits::STRANGER_MAX_BULK_LEN`].
+    ///
+    /// [`Limits::STRANGER_MAX_BULK_LEN`]: super::Limits::STRANGER_MAX_BULK_LEN
+    UnauthenticatedBulkLength,
     /// The length after `$` is no canonical decimal, negative, or above
     /// [`Limits::max_bulk_len`].
     ///
@@ -63,6 +72,8 @@ impl fmt::Display for ProtocolError {
             Self::ExpectedDollar(byte) => {
                 return write!(out, "expected '$', got '{}'", byte.escape_ascii());
             }
+            Self::UnauthenticatedMultibulkLength => "unauthenticated multibulk length",
+            Self::UnauthenticatedBulkLength => "unauthenticated bulk length",
             Self::InvalidBulkLength => "invalid bulk length",
             Self::InlineTooLong => "too big inline request",
             Self::UnbalancedQuotes => "unbalanced quotes in request",

@@ -33,6 +33,22 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// The most arguments of a client that has not given the password, as in Redis: enough for any
+    /// HELLO.
+    pub const STRANGER_MAX_ARGS: usize = 10;
+
+    /// The longest argument of one, in bytes, as in Redis.
+    pub const STRANGER_MAX_BULK_LEN: usize = 16 * 1024;
+
+    /// The limits for a client that has not given the password.
+    pub(super) fn for_stranger(self) -> Self {
+        Self {
+            max_args: self.max_args.min(Self::STRANGER_MAX_ARGS),
+            max_bulk_len: self.max_bulk_len.min(Self::STRANGER_MAX_BULK_LEN),
+            ..self
+        }
+    }
+
     /// The same limits, lowered to what the decoder can address.
     pub(super) fn addressable(self) -> Self {
         Self {

@@ -352,7 +352,11 @@ impl Connection {
 
     fn decode(&mut self, desk: &mut Desk) -> Result<Running, ProtocolError> {
         let input = desk.input.pending();
-        let decoded = self.decoder.decode(input, &mut desk.batch, BATCH_COMMANDS_MAX)?;
+        // Once a batch: the limits may have changed, and so may what the client is.
+        let is_stranger = self.client.is_stranger(self.worker.state());
+        self.decoder.set_limits(self.worker.limits(), is_stranger);
+        let commands_max = if is_stranger { 1 } else { BATCH_COMMANDS_MAX };
+        let decoded = self.decoder.decode(input, &mut desk.batch, commands_max)?;
         desk.input.drop_tail(decoded.moved);
         Ok(Running { at: Position::default(), consumed: decoded.consumed, more: decoded.more })
     }

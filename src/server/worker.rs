@@ -74,7 +74,6 @@ pub(super) struct Worker {
     /// Its number.
     index: usize,
     stats: Arc<WorkerStats>,
-    limits: Limits,
     engine: RefCell<Engine>,
     desks: RefCell<DeskPool>,
     clients: RefCell<Clients>,
@@ -95,19 +94,11 @@ pub(super) fn run(
     inbox: Inbox,
     alarm: Arc<Alarm>,
 ) {
-    let config = &state.config;
-    let limits = Limits {
-        max_bulk_len: config.proto_max_bulk_len_bytes,
-        max_args: ARGUMENTS_MAX,
-        max_inline: INLINE_MAX_BYTES,
-        max_command: config.client_query_buffer_limit_bytes,
-    };
     let engine = Engine::new(Arc::clone(&state), index);
     // The watcher does it.
     engine.defer_wakes();
     let worker = Rc::new(Worker {
         stats: Arc::clone(state.stats.worker(index)),
-        limits,
         engine: RefCell::new(engine),
         desks: RefCell::default(),
         clients: RefCell::default(),
@@ -306,8 +297,20 @@ impl Worker {
         &self.stats
     }
 
+    /// What its clients may ask for now.
     pub(super) fn limits(&self) -> Limits {
-        self.limits
+        let tunables = &self.state.tunables;
+        Limits {
+            max_bulk_len: tunables.proto_max_bulk_len_bytes.get() as usize,
+            max_args: ARGUMENTS_MAX,
+            max_inline: INLINE_MAX_BYTES,
+            max_command: tunables.client_query_buffer_limit_bytes.get() as usize,
+        }
+    }
+
+    /// What all workers share.
+    pub(super) fn state(&self) -> &ServerState {
+        &self.state
     }
 
     /// The time of the last tick, in milliseconds since the server's start.
