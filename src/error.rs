@@ -7,6 +7,7 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 /// A failure that keeps the server from starting, or ends it.
 #[derive(Debug)]
@@ -34,6 +35,15 @@ pub enum Error {
         /// Why the operating system refused it.
         source: io::Error,
     },
+    /// The Unix socket cannot be had.
+    ListenUnix {
+        /// Its path.
+        path: PathBuf,
+        /// Why the operating system refused it.
+        source: io::Error,
+    },
+    /// The settings leave no place to listen at.
+    ListensNowhere,
     /// The limit of open files leaves no room for even one client.
     OpenFiles {
         /// The limit of the process, in file descriptors.
@@ -90,6 +100,12 @@ impl fmt::Display for Error {
                 }
                 _ => write!(f, "cannot listen on {address}: {source}"),
             },
+            Error::ListenUnix { path, source } => {
+                write!(f, "cannot listen on the Unix socket {}: {source}", path.display())
+            }
+            Error::ListensNowhere => {
+                write!(f, "configured to not listen anywhere: neither bind nor unixsocket is left")
+            }
             Error::OpenFiles { limit, reserved } => write!(
                 f,
                 "the limit of open files is {limit}, the server needs {reserved} for itself and \
@@ -114,12 +130,14 @@ impl std::error::Error for Error {
         match self {
             Error::Resolve { source, .. }
             | Error::Listen { source, .. }
+            | Error::ListenUnix { source, .. }
             | Error::Thread { source, .. }
             | Error::EventLoop { source, .. }
             | Error::Signals(source) => Some(source),
             Error::Log(source) => Some(source.as_ref()),
             Error::Setting { .. }
             | Error::OpenFiles { .. }
+            | Error::ListensNowhere
             | Error::WorkerDied { .. }
             | Error::Interrupted => None,
         }

@@ -122,10 +122,7 @@ pub(super) const SUBCOMMANDS: &[Row] = &[
         name: "setuser",
         arity: -3,
         summary: "Makes or changes a user: refused, for there is only the default user",
-        arguments: &[
-            USERNAME,
-            Argument::new("rule", ArgumentKind::String).optional().multiple(),
-        ],
+        arguments: &[USERNAME, Argument::new("rule", ArgumentKind::String).optional().multiple()],
         handler: Handler::Plain(setuser),
         ..ADMIN
     },
@@ -147,9 +144,27 @@ pub(super) const SUBCOMMANDS: &[Row] = &[
 
 /// Redis's categories, in its order; commands of some there are none here.
 const CATEGORIES: [&str; 21] = [
-    "keyspace", "read", "write", "set", "sortedset", "list", "hash", "string", "bitmap",
-    "hyperloglog", "geo", "stream", "pubsub", "admin", "fast", "slow", "blocking", "dangerous",
-    "connection", "transaction", "scripting",
+    "keyspace",
+    "read",
+    "write",
+    "set",
+    "sortedset",
+    "list",
+    "hash",
+    "string",
+    "bitmap",
+    "hyperloglog",
+    "geo",
+    "stream",
+    "pubsub",
+    "admin",
+    "fast",
+    "slow",
+    "blocking",
+    "dangerous",
+    "connection",
+    "transaction",
+    "scripting",
 ];
 
 fn cat<'a>(context: &mut Context<'_>, args: &Args<'a>) -> Outcome<'a> {

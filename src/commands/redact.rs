@@ -67,10 +67,7 @@ mod tests {
             ("AUTH secret", "AUTH (redacted)"),
             ("auth me secret", "auth (redacted) (redacted)"),
             ("HELLO 3 AUTH me secret", "HELLO 3 AUTH (redacted) (redacted)"),
-            (
-                "HELLO 3 SETNAME n auth me secret",
-                "HELLO 3 SETNAME n auth (redacted) (redacted)",
-            ),
+            ("HELLO 3 SETNAME n auth me secret", "HELLO 3 SETNAME n auth (redacted) (redacted)"),
             ("HELLO 3 SETNAME name", "HELLO 3 SETNAME name"),
             ("ACL SETUSER me on >secret", "ACL SETUSER (redacted) (redacted) (redacted)"),
             ("ACL WHOAMI", "ACL WHOAMI"),

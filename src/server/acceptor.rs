@@ -1,56 +1,58 @@
-//! Listening, accepting, and handing connections to workers.
+//! Accepting, and handing connections to workers.
 //!
 //! The acceptor runs on the main thread, beside the signals, and sleeps unless a client
 //! connects. It gives each connection to the worker that has the fewest, once and for all; from
 //! then on the connection never leaves that worker's thread.
+//!
+//! Two kinds of clients are told why and sent away: those beyond `maxclients`, and, in protected
+//! mode, those from other machines while there is no password.
 
-use std::io::{self, ErrorKind, Write};
-use std::net::{SocketAddr, TcpListener as StdTcpListener, TcpStream};
+use std::future::poll_fn;
+use std::io::{self, ErrorKind};
+use std::net::{SocketAddr, TcpStream};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use log::{debug, warn};
-use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
-use tokio::net::TcpListener;
+use socket2::{SockRef, TcpKeepalive};
+use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::mpsc::UnboundedSender;
 
+use super::listen::{Listeners, SocketFile};
 use super::load::Load;
+use super::socket::Accepted;
 use super::worker::Arrival;
-use crate::commands::ServerState;
-use crate::error::Error;
+use crate::commands::{Occasional, ServerState};
 use crate::stats::WorkerStats;
 use crate::sync::Arc;
-
-/// Connections the system keeps for us until they are accepted (Redis's `tcp-backlog`).
-const BACKLOG: i32 = 511;
 
 /// Rest after the system could not give us a connection (no descriptors, no memory): what is
 /// short comes back when clients leave, not by asking again at once.
 const REST: Duration = Duration::from_millis(100);
 
-/// Silence after which the system asks whether the peer is still there (Redis's `tcp-keepalive`),
-/// and how often it asks, a third of that apart, before it gives the peer up.
-const KEEPALIVE: Duration = Duration::from_secs(300);
+/// How often such failures are logged at most.
+const COMPLAINT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How often the system asks whether a silent peer is still there, a third of `tcp-keepalive`
+/// apart, before it gives the peer up; Redis's figures.
 const KEEPALIVE_PROBES: u32 = 3;
 
 /// What a client is told when there are too many.
 const TOO_MANY_CLIENTS: &[u8] = b"-ERR max number of clients reached\r\n";
 
-/// Opens the listening socket.
-///
-/// # Errors
-/// [`Error::Listen`] when the address is in use, not one of this machine, or not permitted.
-pub(super) fn listen(address: SocketAddr) -> Result<StdTcpListener, Error> {
-    let open = || -> io::Result<StdTcpListener> {
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-        // So that a restart need not wait for the last connections of the old process to fade.
-        socket.set_reuse_address(true)?;
-        socket.set_nonblocking(true)?;
-        socket.bind(&address.into())?;
-        socket.listen(BACKLOG)?;
-        Ok(socket.into())
-    };
-    open().map_err(|source| Error::Listen { address, source })
-}
+/// What a client of another machine is told in protected mode. Redis's text: it says what to do.
+const PROTECTED: &[u8] = b"-DENIED Redis is running in protected mode because protected mode is \
+    enabled and no password is set for the default user. In this mode connections are only \
+    accepted from the loopback interface. If you want to connect from external computers to Redis \
+    you may adopt one of the following solutions: 1) Just disable protected mode sending the \
+    command 'CONFIG SET protected-mode no' from the loopback interface by connecting to Redis from \
+    the same host the server is running, however MAKE SURE Redis is not publicly accessible from \
+    internet if you do so. Use CONFIG REWRITE to make this change permanent. 2) Alternatively you \
+    can just disable the protected mode by editing the Redis configuration file, and setting the \
+    protected mode option to 'no', and then restarting the server. 3) If you started the server \
+    manually just for testing, restart it with the '--protected-mode no' option. 4) Setup a an \
+    authentication password for the default user. NOTE: You only need to do one of the above \
+    things in order for the server to start accepting connections from the outside.\r\n";
 
 /// A worker, as the acceptor sees it.
 #[derive(Debug)]
@@ -61,60 +63,100 @@ pub(super) struct Seat {
     pub(super) arrivals: UnboundedSender<Arrival>,
 }
 
-/// Accepts connections. Dropping it closes the listening socket and, with the seats, tells the
+/// A listening socket that the event loop watches.
+#[derive(Debug)]
+enum Door {
+    Tcp(TcpListener),
+    Unix(UnixListener, SocketFile),
+}
+
+/// A connection that was accepted, and whose it is.
+#[derive(Debug)]
+struct Visitor {
+    stream: Accepted,
+    /// The address as clients are shown it.
+    peer: String,
+    /// Whether it comes from this machine.
+    is_local: bool,
+}
+
+/// Accepts connections. Dropping it closes the listening sockets and, with the seats, tells the
 /// workers that no more connections come.
 #[derive(Debug)]
 pub(super) struct Acceptor {
-    listener: TcpListener,
+    doors: Vec<Door>,
+    /// The door to look at first, so that a busy one does not keep the others shut.
+    next: usize,
     seats: Vec<Seat>,
     state: Arc<ServerState>,
     stats: Arc<WorkerStats>,
+    complaint: Occasional,
 }
 
 impl Acceptor {
-    /// Accepts on `listener` for the workers at `seats`. Must be called within a runtime.
+    /// Accepts at `listeners` for the workers at `seats`, counting in `stats`. Must be called
+    /// within a runtime.
     ///
     /// # Errors
-    /// What the event loop says when it cannot watch the socket.
+    /// What the event loop says when it cannot watch a socket.
     pub(super) fn new(
-        listener: StdTcpListener,
+        listeners: Listeners,
         seats: Vec<Seat>,
         state: Arc<ServerState>,
         stats: Arc<WorkerStats>,
     ) -> io::Result<Acceptor> {
-        Ok(Acceptor { listener: TcpListener::from_std(listener)?, seats, state, stats })
+        let mut doors = Vec::new();
+        for listener in listeners.tcp {
+            doors.push(Door::Tcp(TcpListener::from_std(listener)?));
+        }
+        if let Some(unix) = listeners.unix {
+            doors.push(Door::Unix(UnixListener::from_std(unix.listener)?, unix.file));
+        }
+        let complaint = Occasional::new(COMPLAINT_INTERVAL);
+        Ok(Acceptor { doors, next: 0, seats, state, stats, complaint })
     }
 
     /// Waits for a connection and places it. May be cancelled while it waits.
     pub(super) async fn accept(&mut self) {
-        match self.listener.accept().await {
-            Ok((stream, peer)) => {
-                self.place(stream.into_std(), peer);
-            }
+        match poll_fn(|cx| self.poll_doors(cx)).await {
+            Ok(visitor) => self.place(visitor),
             Err(error) if is_passing(&error) => {}
             Err(error) => {
-                warn!("cannot accept connections: {error}");
+                if self.complaint.is_due() {
+                    warn!("Accepting client connection: {error}");
+                }
                 tokio::time::sleep(REST).await;
             }
         }
     }
 
-    /// Hands a connection to the least loaded worker, or refuses it.
-    fn place(&self, stream: io::Result<TcpStream>, peer: SocketAddr) {
-        let stream = match stream.and_then(prepare) {
-            Ok(stream) => stream,
-            Err(error) => {
-                debug!("a client at {peer} is gone already: {error}");
-                return;
+    /// Accepts at the first door where somebody waits.
+    fn poll_doors(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Visitor>> {
+        let keepalive_seconds = self.state.tunables.tcp_keepalive_seconds.get();
+        for step in 0..self.doors.len() {
+            let index = (self.next + step) % self.doors.len();
+            if let Poll::Ready(accepted) = self.doors[index].poll_accept(cx, keepalive_seconds) {
+                self.next = index + 1;
+                return Poll::Ready(accepted);
             }
-        };
+        }
+        Poll::Pending
+    }
+
+    /// Hands a connection to the least loaded worker, or refuses it.
+    fn place(&self, visitor: Visitor) {
+        let Visitor { stream, peer, is_local } = visitor;
         let clients: usize = self.seats.iter().map(|seat| seat.load.get()).sum();
         if clients as u64 >= self.state.tunables.max_clients.get() {
             self.stats.connections_rejected.add(1);
             debug!("a client at {peer} refused: {clients} clients are connected");
-            // The socket of a new connection takes this at once, or the client is gone.
-            let _ = (&stream).write(TOO_MANY_CLIENTS);
-            return;
+            return stream.say(TOO_MANY_CLIENTS);
+        }
+        if !is_local && self.is_protected() {
+            self.stats.connections_received.add(1);
+            self.stats.connections_rejected.add(1);
+            debug!("a client at {peer} refused: the server is in protected mode");
+            return stream.say(PROTECTED);
         }
         if let Some(seat) = self.seats.iter().min_by_key(|seat| seat.load.get()) {
             let share = seat.load.share();
@@ -123,6 +165,56 @@ impl Acceptor {
             let _ = seat.arrivals.send(arrival);
         }
     }
+
+    /// Whether only this machine may connect.
+    fn is_protected(&self) -> bool {
+        self.state.tunables.protected_mode.get() != 0 && !self.state.access.is_required()
+    }
+}
+
+impl Door {
+    fn poll_accept(
+        &self,
+        cx: &mut Context<'_>,
+        keepalive_seconds: u64,
+    ) -> Poll<io::Result<Visitor>> {
+        match self {
+            Door::Tcp(listener) => listener.poll_accept(cx).map(|accepted| {
+                let (stream, peer) = accepted?;
+                Visitor::over_tcp(stream.into_std()?, peer, keepalive_seconds)
+            }),
+            Door::Unix(listener, file) => listener.poll_accept(cx).map(|accepted| {
+                let stream = Accepted::Unix(accepted?.0.into_std()?);
+                // As Redis shows it: the client's end has no name of its own.
+                Ok(Visitor { stream, peer: format!("{file}:0"), is_local: true })
+            }),
+        }
+    }
+}
+
+impl Visitor {
+    fn over_tcp(
+        stream: TcpStream,
+        peer: SocketAddr,
+        keepalive_seconds: u64,
+    ) -> io::Result<Visitor> {
+        stream.set_nodelay(true).map_err(gone)?;
+        if keepalive_seconds > 0 {
+            let seconds = |count: u64| Duration::from_secs(count.max(1));
+            let keepalive = TcpKeepalive::new()
+                .with_time(seconds(keepalive_seconds))
+                .with_interval(seconds(keepalive_seconds / u64::from(KEEPALIVE_PROBES)))
+                .with_retries(KEEPALIVE_PROBES);
+            SockRef::from(&stream).set_tcp_keepalive(&keepalive).map_err(gone)?;
+        }
+        let is_local = peer.ip().to_canonical().is_loopback();
+        Ok(Visitor { stream: Accepted::Tcp(stream), peer: peer.to_string(), is_local })
+    }
+}
+
+/// An error of one connection, whose client may have left already.
+fn gone(error: io::Error) -> io::Error {
+    io::Error::new(ErrorKind::ConnectionReset, error)
 }
 
 /// Whether the error is about one connection, and the next may be fine.
@@ -131,16 +223,6 @@ fn is_passing(error: &io::Error) -> bool {
         error.kind(),
         ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset | ErrorKind::Interrupted
     )
-}
-
-fn prepare(stream: TcpStream) -> io::Result<TcpStream> {
-    stream.set_nodelay(true)?;
-    let keepalive = TcpKeepalive::new()
-        .with_time(KEEPALIVE)
-        .with_interval(KEEPALIVE / KEEPALIVE_PROBES)
-        .with_retries(KEEPALIVE_PROBES);
-    SockRef::from(&stream).set_tcp_keepalive(&keepalive)?;
-    Ok(stream)
 }
 
 #[cfg(test)]
@@ -152,10 +234,11 @@ mod tests {
 
     fn acceptor(
         workers: usize,
-        clients_max: usize,
+        max_clients: usize,
     ) -> (Acceptor, SocketAddr, Vec<UnboundedReceiver<Arrival>>) {
-        let listener = listen(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
-        let address = listener.local_addr().unwrap();
+        let config = Config { port: 0, max_clients, ..Config::default() };
+        let listeners = Listeners::open(&config).unwrap();
+        let address = listeners.tcp[0].local_addr().unwrap();
         let (seats, receivers) = (0..workers)
             .map(|_| {
                 let (arrivals, receiver) = unbounded_channel();
@@ -163,10 +246,9 @@ mod tests {
                 (Seat { load, arrivals }, receiver)
             })
             .unzip();
-        let stats = Arc::new(WorkerStats::default());
-        let config = Config { max_clients: clients_max, ..Config::default() };
         let state = Arc::new(ServerState::new(config, 1));
-        let acceptor = Acceptor::new(listener, seats, state, stats).unwrap();
+        let stats = Arc::new(WorkerStats::default());
+        let acceptor = Acceptor::new(listeners, seats, state, stats).unwrap();
         (acceptor, address, receivers)
     }
 
@@ -196,13 +278,5 @@ mod tests {
         drop(receivers[0].try_recv().unwrap());
         let freed = acceptor.seats[0].load.get();
         assert_eq!(freed, 0, "a closed connection makes room");
-    }
-
-    #[test]
-    fn an_address_in_use_is_an_error() {
-        let listener = listen(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
-        let address = listener.local_addr().unwrap();
-        let error = listen(address).unwrap_err();
-        assert_eq!(error.to_string(), format!("cannot listen on {address}: address in use"));
     }
 }

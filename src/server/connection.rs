@@ -36,11 +36,11 @@ use std::task::{Context, Poll, ready};
 use bytes::BufMut;
 use log::{debug, error};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
 use super::clients::{Order, Place, Presence};
 use super::desk::Desk;
 use super::load::Share;
+use super::socket::Socket;
 use super::stages::{Running, Stage, Then, Turn, Unsent};
 use super::waits::Need;
 use super::worker::Worker;
@@ -86,7 +86,7 @@ const TASK_BYTES: usize = 960;
 /// One client's connection.
 #[derive(Debug)]
 pub(super) struct Connection {
-    stream: TcpStream,
+    stream: Socket,
     client: Client,
     decoder: Decoder,
     stage: Stage,
@@ -117,7 +117,7 @@ impl Connection {
     /// Enters the connection among the worker's clients, until it is dropped.
     pub(super) fn new(
         worker: Rc<Worker>,
-        stream: TcpStream,
+        stream: Socket,
         client: Client,
         share: Share,
     ) -> Connection {

@@ -7,7 +7,8 @@
 //!  └──────────────────────┘            └─────────────────────────────────────────────┘
 //! ```
 //!
-//! The main thread accepts connections and waits for signals (`acceptor`, `signals`). Each
+//! The main thread listens, accepts connections and waits for signals (`listen`, `acceptor`,
+//! `signals`). Each
 //! connection goes to the worker with the fewest (`load`) and stays there: a `worker` is a thread
 //! with its own event loop and its own engine, and runs its connections (`connection`) as tasks
 //! that never leave it. Buffers belong to the worker and are lent to whichever connection has
@@ -17,7 +18,7 @@
 //! server is loading (`loading`). Connections whose replies or changes have to wait for the log's
 //! writer, or for a client that runs commands alone, do so in `waits`.
 //!
-//! To stop, the main thread closes the listening socket and the channels to the workers. Each
+//! To stop, the main thread closes the listening sockets and the channels to the workers. Each
 //! worker then answers what its clients have already sent, closes, and ends; when all have ended,
 //! the log is brought to the disk, and [`run`] returns.
 
@@ -25,16 +26,17 @@ mod acceptor;
 mod clients;
 mod connection;
 mod desk;
+mod listen;
 mod load;
 mod loading;
 mod panics;
 mod rewriter;
 mod signals;
+mod socket;
 mod stages;
 mod waits;
 mod worker;
 
-use std::net::{SocketAddr, TcpListener};
 use std::thread;
 use std::time::Duration;
 
@@ -44,6 +46,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 
 use self::acceptor::{Acceptor, Seat};
+use self::listen::Listeners;
 use self::load::Load;
 use self::loading::{Loaded, Loader};
 use self::signals::Signals;
@@ -52,7 +55,7 @@ use self::worker::{Arrival, Inbox};
 use crate::aof::Lock;
 use crate::aof::writer::LogHandle;
 use crate::commands::{self, Carrier, Parcel, ServerState};
-use crate::config::{Address, Config};
+use crate::config::Config;
 use crate::error::Error;
 use crate::sync::Arc;
 use crate::sync::plain::{AtomicBool, Ordering};
@@ -73,16 +76,16 @@ pub struct Build {
 /// signal came while it was stopping: the caller should then end the process at once.
 pub fn run(mut config: Config, build: Build) -> Result<(), Error> {
     let workers = config.workers();
-    let wanted = wanted_address(&config);
-    let listener = acceptor::listen(wanted.resolve()?)?;
-    let address = local_address(&listener, &wanted)?;
-    config.port = address.port();
+    let listeners = Listeners::open(&config)?;
+    config.port = listeners.port;
     config.max_clients = commands::fit_clients(config.max_clients, workers)?;
     info!(
-        "FerrumKV {} on {address}: {workers} workers, allocator {}",
+        "FerrumKV {} on {}: {workers} workers, allocator {}",
         env!("CARGO_PKG_VERSION"),
+        listeners.first(),
         build.allocator
     );
+    listeners.log_others();
     info!("PID: {}", std::process::id());
 
     let path = config.aof_path.as_deref();
@@ -104,7 +107,7 @@ pub fn run(mut config: Config, build: Build) -> Result<(), Error> {
     let result = runtime.block_on(async {
         let signals = Signals::new()?;
         let acceptor =
-            Acceptor::new(listener, crew.seats, Arc::clone(&state), stats).map_err(|source| {
+            Acceptor::new(listeners, crew.seats, Arc::clone(&state), stats).map_err(|source| {
                 let name = MAIN_THREAD.to_owned();
                 Error::EventLoop { name, source }
             })?;
@@ -117,17 +120,6 @@ pub fn run(mut config: Config, build: Build) -> Result<(), Error> {
 }
 
 const MAIN_THREAD: &str = "main";
-
-/// Where to listen.
-fn wanted_address(config: &Config) -> Address {
-    let host = config.bind.first().cloned().unwrap_or_default();
-    Address { host, port: config.port }
-}
-
-fn local_address(listener: &TcpListener, wanted: &Address) -> Result<SocketAddr, Error> {
-    let failed = |source| Error::Resolve { address: wanted.to_string(), source };
-    listener.local_addr().map_err(failed)
-}
 
 fn main_runtime() -> Result<Runtime, Error> {
     let runtime = Builder::new_current_thread().enable_all().build();
@@ -168,13 +160,21 @@ impl Running<'_> {
         result
     }
 
+    /// Says that all commands are served, in Redis's words.
+    fn say_ready(&self) {
+        info!("Ready to accept connections");
+        if let Some(path) = &self.state.config.unix_socket {
+            info!("The server is now ready to accept connections at {}", path.display());
+        }
+    }
+
     async fn serve_until_signal(
         &mut self,
         mut acceptor: Acceptor,
         lock: &mut Option<Lock>,
     ) -> Result<(), Error> {
         if self.loader.is_none() {
-            info!("{READY}");
+            self.say_ready();
         }
         let signal = loop {
             tokio::select! {
@@ -188,7 +188,7 @@ impl Running<'_> {
                     self.loader = None;
                     if let Loaded::Ready(taken) = loaded? {
                         *lock = Some(taken);
-                        info!("{READY}");
+                        self.say_ready();
                     }
                 }
                 () = acceptor.accept() => {}
@@ -233,9 +233,6 @@ impl Running<'_> {
         }
     }
 }
-
-/// What is logged when all commands are served, in Redis's words.
-const READY: &str = "Ready to accept connections";
 
 const LOG_STOPPER: &str = "log-stopper";
 

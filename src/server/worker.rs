@@ -6,14 +6,11 @@
 //! what no request pays for: the engine's maintenance and the search for idle clients.
 
 use std::cell::{Cell, RefCell, RefMut};
-use std::net::{SocketAddr, TcpStream as StdTcpStream};
-use std::os::fd::AsRawFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::Duration;
 
 use log::{debug, error, warn};
-use tokio::net::TcpStream;
 use tokio::runtime::LocalRuntime;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -24,6 +21,7 @@ use super::clients::{Clients, Order, Place, Presence};
 use super::connection::Connection;
 use super::desk::{Desk, DeskPool};
 use super::load::Share;
+use super::socket::Accepted;
 use super::waits::{Alarm, Need, Waits};
 use crate::commands::{Client, Engine, Parcel, Peer, ServerState};
 use crate::resp::Limits;
@@ -50,10 +48,10 @@ const INLINE_MAX_BYTES: usize = 64 * 1024;
 /// A new connection on its way to its worker.
 #[derive(Debug)]
 pub(super) struct Arrival {
-    /// The socket, already non-blocking.
-    pub(super) stream: StdTcpStream,
+    /// The socket.
+    pub(super) stream: Accepted,
     /// The client's address.
-    pub(super) peer: SocketAddr,
+    pub(super) peer: String,
     /// Its part of the worker's load.
     pub(super) share: Share,
 }
@@ -147,7 +145,7 @@ impl Worker {
         let Arrival { stream, peer, share } = arrival;
         self.stats.connections_received.add(1);
         // Fails only when the event loop is out of memory or watches.
-        let stream = match TcpStream::from_std(stream) {
+        let stream = match stream.watch() {
             Ok(stream) => stream,
             Err(error) => {
                 warn!("cannot watch the connection of {peer}: {error}");
@@ -156,10 +154,10 @@ impl Worker {
         };
         let id = self.state.next_client_id();
         debug!("client {id}: connected from {peer}");
-        let local = stream.local_addr().map_or_else(|_| String::new(), |local| local.to_string());
-        let mut peer = Peer::new(id, self.index, peer.to_string(), local);
-        peer.descriptor = stream.as_raw_fd();
-        let client = Client::of(Arc::new(peer));
+        let mut peer = Peer::new(id, self.index, peer, stream.local_name());
+        peer.descriptor = stream.descriptor();
+        let mut client = Client::of(Arc::new(peer));
+        client.forget_authentication(&self.state);
         let connection = Connection::new(Rc::clone(self), stream, client, share);
         tokio::task::spawn_local(connection.serve());
     }

@@ -1,0 +1,324 @@
+//! Where the server listens: TCP addresses and a Unix socket.
+//!
+//! The addresses of `bind` are tried in order, as Redis tries them. One that begins with `-` may be
+//! missing from this machine; one of a family that the system does not speak is passed over in any
+//! case. Port 0 means no TCP where there is a Unix socket, and otherwise that the system chooses a
+//! port, the same for all addresses.
+//!
+//! The file of a Unix socket that a server has left behind is replaced, and nothing else is: a
+//! path that holds anything but a socket is in use. The file goes when the server stops.
+
+use std::fmt;
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+
+use log::{info, warn};
+use rustix::fs::Mode;
+use rustix::io::Errno;
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+
+use crate::config::{Address, Config};
+use crate::error::Error;
+
+/// How often a port that the system has chosen for the first address, and that is not free at
+/// another, is given up for a new one.
+const CHOICES_MAX: usize = 16;
+
+/// Where Linux says how long a backlog may be.
+const SOMAXCONN: &str = "/proc/sys/net/core/somaxconn";
+
+/// The listening sockets of a server.
+#[derive(Debug)]
+pub(super) struct Listeners {
+    /// At least one, unless there is a Unix socket.
+    pub(super) tcp: Vec<TcpListener>,
+    /// The Unix socket.
+    pub(super) unix: Option<UnixSocket>,
+    /// The port of all addresses; 0 when there is none.
+    pub(super) port: u16,
+}
+
+/// A Unix socket. Its file goes when it is dropped.
+#[derive(Debug)]
+pub(super) struct UnixSocket {
+    /// The socket.
+    pub(super) listener: UnixListener,
+    /// Its file.
+    pub(super) file: SocketFile,
+}
+
+/// The file of a Unix socket, there as long as this is.
+#[derive(Debug)]
+pub(super) struct SocketFile {
+    path: PathBuf,
+    /// Device and number, to tell it from one that another server has put in its place.
+    identity: Option<(u64, u64)>,
+}
+
+impl Listeners {
+    /// Opens them all.
+    ///
+    /// # Errors
+    /// [`Error::Resolve`] and [`Error::Listen`] when an address that must not be missing cannot be
+    /// had, [`Error::ListenUnix`] when the path cannot, [`Error::ListensNowhere`] when nothing is
+    /// left.
+    pub(super) fn open(config: &Config) -> Result<Listeners, Error> {
+        warn_of_backlog(config.tcp_backlog);
+        let tcp = match config.port == 0 && config.unix_socket.is_some() {
+            true => Vec::new(),
+            false => listen_at_all(config)?,
+        };
+        let path = config.unix_socket.as_deref();
+        let unix = path.map(|path| UnixSocket::open(path, config)).transpose()?;
+        if tcp.is_empty() && unix.is_none() {
+            return Err(Error::ListensNowhere);
+        }
+        let address = tcp.first().and_then(|listener| listener.local_addr().ok());
+        Ok(Listeners { port: address.map_or(0, |address| address.port()), tcp, unix })
+    }
+
+    /// The first place, for the first line of the log.
+    pub(super) fn first(&self) -> String {
+        self.places().next().unwrap_or_default()
+    }
+
+    /// Says in the log what the other places are.
+    pub(super) fn log_others(&self) {
+        for place in self.places().skip(1) {
+            info!("Listening on {place} too");
+        }
+    }
+
+    fn places(&self) -> impl Iterator<Item = String> {
+        let addresses = self.tcp.iter().filter_map(|listener| listener.local_addr().ok());
+        let path = self.unix.iter().map(|unix| unix.file.to_string());
+        addresses.map(|address| address.to_string()).chain(path)
+    }
+}
+
+/// Listens at every address of the settings that can be had.
+fn listen_at_all(config: &Config) -> Result<Vec<TcpListener>, Error> {
+    let mut choices = 0;
+    loop {
+        match try_all(config) {
+            Err(Error::Listen { source, .. })
+                if config.port == 0
+                    && source.kind() == ErrorKind::AddrInUse
+                    && choices < CHOICES_MAX =>
+            {
+                choices += 1;
+            }
+            result => return result,
+        }
+    }
+}
+
+fn try_all(config: &Config) -> Result<Vec<TcpListener>, Error> {
+    let mut listeners: Vec<TcpListener> = Vec::new();
+    let mut port = config.port;
+    for host in &config.bind {
+        let (host, is_optional) = match host.strip_prefix('-') {
+            Some(host) => (host, true),
+            None => (host.as_str(), false),
+        };
+        let address = resolve(host, port)?;
+        match listen(address, config.tcp_backlog) {
+            Ok(listener) => {
+                if let (0, Ok(chosen)) = (port, listener.local_addr()) {
+                    port = chosen.port();
+                }
+                listeners.push(listener);
+            }
+            Err(error) => {
+                warn!("Could not create server TCP listening socket {address}: {error}");
+                if !is_passed_over(&error, is_optional) {
+                    return Err(Error::Listen { address, source: error });
+                }
+            }
+        }
+    }
+    Ok(listeners)
+}
+
+/// The address of a host; of a name the first one, an IPv4 address if it has one. Asks the system's
+/// resolver when it is a name, which may take seconds.
+fn resolve(host: &str, port: u16) -> Result<SocketAddr, Error> {
+    let failed = |source| {
+        let address = Address { host: host.to_owned(), port };
+        Error::Resolve { address: address.to_string(), source }
+    };
+    match host {
+        "*" => return Ok((Ipv4Addr::UNSPECIFIED, port).into()),
+        "::*" => return Ok((Ipv6Addr::UNSPECIFIED, port).into()),
+        _ => {}
+    }
+    let found: Vec<_> = (host, port).to_socket_addrs().map_err(failed)?.collect();
+    let chosen = found.iter().find(|address| address.is_ipv4()).or(found.first());
+    chosen.copied().ok_or_else(|| failed(io::Error::other("the name has no address")))
+}
+
+/// Opens a listening socket.
+pub(super) fn listen(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        // Every IPv4 address is another setting.
+        socket.set_only_v6(true)?;
+    }
+    // So that a restart need not wait for the last connections of the old process to fade.
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(backlog_of(backlog))?;
+    Ok(socket.into())
+}
+
+fn backlog_of(backlog: u32) -> i32 {
+    i32::try_from(backlog).unwrap_or(i32::MAX)
+}
+
+/// Whether the server does without an address that fails so.
+fn is_passed_over(error: &io::Error, is_optional: bool) -> bool {
+    let unspoken = [
+        Errno::NOPROTOOPT,
+        Errno::PROTONOSUPPORT,
+        Errno::SOCKTNOSUPPORT,
+        Errno::PFNOSUPPORT,
+        Errno::AFNOSUPPORT,
+    ];
+    let is_missing = error.kind() == ErrorKind::AddrNotAvailable;
+    (is_optional && is_missing)
+        || unspoken.iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
+}
+
+/// Warns, as Redis does, when the system keeps fewer connections for us than it is asked to.
+fn warn_of_backlog(wanted: u32) {
+    let text = fs::read_to_string(SOMAXCONN).unwrap_or_default();
+    match text.trim().parse::<u32>() {
+        Ok(most) if most > 0 && most < wanted => warn!(
+            "WARNING: The TCP backlog setting of {wanted} cannot be enforced because {SOMAXCONN} \
+             is set to the lower value of {most}."
+        ),
+        // Not Linux, or enough.
+        _ => {}
+    }
+}
+
+impl UnixSocket {
+    fn open(path: &Path, config: &Config) -> Result<UnixSocket, Error> {
+        let failed = |source| Error::ListenUnix { path: path.to_owned(), source };
+        remove_left_behind(path).map_err(failed)?;
+        let listener = listen_at(path, config.unix_socket_mode, config.tcp_backlog);
+        let listener = listener.map_err(failed)?;
+        Ok(UnixSocket { listener, file: SocketFile::new(path) })
+    }
+}
+
+/// Removes a socket's file. Whether a server still listens there is not asked, as in Redis.
+fn remove_left_behind(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.file_type().is_socket() => fs::remove_file(path),
+        _ => Ok(()),
+    }
+}
+
+fn listen_at(path: &Path, mode: Option<u32>, backlog: u32) -> io::Result<UnixListener> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    let address = SockAddr::unix(path)?;
+    match mode {
+        None => socket.bind(&address)?,
+        Some(mode) => {
+            // So that it is never open to more than it is meant to. No other thread of this
+            // process makes files yet.
+            let usual = rustix::process::umask(Mode::from_raw_mode(!mode & 0o777));
+            let bound = socket.bind(&address);
+            rustix::process::umask(usual);
+            bound?;
+            fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
+        }
+    }
+    socket.listen(backlog_of(backlog))?;
+    Ok(socket.into())
+}
+
+impl SocketFile {
+    fn new(path: &Path) -> SocketFile {
+        SocketFile { path: path.to_owned(), identity: identity(path) }
+    }
+}
+
+/// As Redis names it.
+impl fmt::Display for SocketFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.path.display().fmt(f)
+    }
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        if self.identity.is_none() || identity(&self.path) != self.identity {
+            return;
+        }
+        info!("Removing the unix socket file.");
+        if let Err(error) = fs::remove_file(&self.path) {
+            warn!("Error removing the unix socket file {self}: {error}");
+        }
+    }
+}
+
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    let metadata = fs::symlink_metadata(path).ok()?;
+    Some((metadata.dev(), metadata.ino()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn open(bind: &[&str]) -> Result<Listeners, Error> {
+        let bind = bind.iter().map(|&host| host.to_owned()).collect();
+        Listeners::open(&Config { bind, port: 0, ..Config::default() })
+    }
+
+    #[test]
+    fn all_addresses_have_the_port_that_was_chosen_for_the_first() {
+        let listeners = open(&["127.0.0.1", "127.0.0.2", "-::1"]).unwrap();
+        assert!(listeners.tcp.len() >= 2);
+        for listener in &listeners.tcp {
+            assert_eq!(listener.local_addr().unwrap().port(), listeners.port);
+        }
+    }
+
+    #[test]
+    fn a_missing_address_matters_unless_it_is_marked() {
+        // Of a range for documentation: no machine has it.
+        let listeners = open(&["127.0.0.1", "-203.0.113.7"]).unwrap();
+        assert_eq!(listeners.tcp.len(), 1);
+        assert!(matches!(open(&["127.0.0.1", "203.0.113.7"]), Err(Error::Listen { .. })));
+        assert!(matches!(open(&["-203.0.113.7"]), Err(Error::ListensNowhere)));
+        assert!(matches!(open(&[]), Err(Error::ListensNowhere)));
+    }
+
+    #[test]
+    fn names_and_stars_stand_for_addresses() {
+        assert_eq!(resolve("*", 1).unwrap().to_string(), "0.0.0.0:1");
+        assert_eq!(resolve("::*", 1).unwrap().to_string(), "[::]:1");
+        assert_eq!(resolve("::1", 1).unwrap().to_string(), "[::1]:1");
+        assert!(resolve("localhost", 1).unwrap().ip().is_loopback());
+        assert!(matches!(resolve("no such name", 1), Err(Error::Resolve { .. })));
+    }
+
+    #[test]
+    fn an_address_in_use_is_an_error() {
+        let listener = listen(SocketAddr::from(([127, 0, 0, 1], 0)), 5).unwrap();
+        let address = listener.local_addr().unwrap();
+        let bind = vec!["127.0.0.1".to_owned()];
+        let config = Config { bind, port: address.port(), ..Config::default() };
+        let error = Listeners::open(&config).unwrap_err();
+        assert_eq!(error.to_string(), format!("cannot listen on {address}: address in use"));
+    }
+}
