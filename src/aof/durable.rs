@@ -1,6 +1,7 @@
-//! Makes changes to directories last.
+//! Files and their directories: names, modes, and how changes to directories last.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use super::error::Error;
@@ -25,4 +26,12 @@ pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     PathBuf::from(name)
+}
+
+/// Ways to open a file that is made where there is none: with a mode that lets its owner alone read
+/// it, for it holds the data. (Redis leaves that to the process's umask.)
+pub(super) fn private_file() -> OpenOptions {
+    let mut options = File::options();
+    options.mode(0o600);
+    options
 }

@@ -9,7 +9,7 @@ use std::fs::{File, TryLockError};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
-use super::durable::with_suffix;
+use super::durable::{private_file, with_suffix};
 use super::error::Error;
 
 /// The most bytes read of a lock file: more than any process number.
@@ -30,8 +30,7 @@ impl Lock {
     /// when the lock file cannot be made or locked.
     pub fn take(path: &Path) -> Result<Lock, Error> {
         let lock = with_suffix(path, ".lock");
-        let opened =
-            File::options().read(true).write(true).create(true).truncate(false).open(&lock);
+        let opened = private_file().read(true).write(true).create(true).truncate(false).open(&lock);
         let mut file = opened.map_err(Error::io("open the lock", &lock))?;
         match file.try_lock() {
             Ok(()) => {}

@@ -23,7 +23,7 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use super::chunk::Chunk;
-use super::durable::{directory_of, sync_directory_of, with_suffix};
+use super::durable::{directory_of, private_file, sync_directory_of, with_suffix};
 use super::error::Error;
 use super::reader::{End, Known, Reader, Step, Torn};
 use crate::resp::words;
@@ -194,7 +194,8 @@ fn write_joined<'a>(
     target: &Path,
     parts: impl Iterator<Item = (&'a PathBuf, u64)>,
 ) -> Result<(), Error> {
-    let mut joined = File::create(target).map_err(Error::io("create", target))?;
+    let created = private_file().write(true).create(true).truncate(true).open(target);
+    let mut joined = created.map_err(Error::io("create", target))?;
     for (part, length) in parts {
         let opened = File::open(part).map_err(Error::io("open", part))?;
         let written = joined.write_all(SELECT_0).and_then(|()| {

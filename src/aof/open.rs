@@ -9,7 +9,7 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use super::durable::{directory_of, sync_directory_of};
+use super::durable::{directory_of, private_file, sync_directory_of};
 use super::error::Error;
 use super::lock::Lock;
 use super::manifest::{self, Joined};
@@ -59,7 +59,7 @@ fn open_locked(
     known: Known,
 ) -> Result<Opened, Error> {
     remove_left_over(&path)?;
-    let created = match File::options().append(true).create_new(true).open(&path) {
+    let created = match private_file().append(true).create_new(true).open(&path) {
         Ok(_) => {
             sync_directory_of(&path)?;
             true

@@ -8,7 +8,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::durable::{sync_directory_of, with_suffix};
+use super::durable::{private_file, sync_directory_of, with_suffix};
 use super::error::Error;
 
 /// Names tried for the copy. One is enough unless the same log is cut twice within a second.
@@ -70,7 +70,7 @@ fn new_copy(path: &Path) -> Result<(File, PathBuf), Error> {
             0 => with_suffix(path, &format!(".torn-{seconds}")),
             _ => with_suffix(path, &format!(".torn-{seconds}-{attempt}")),
         };
-        match File::options().write(true).create_new(true).open(&kept) {
+        match private_file().write(true).create_new(true).open(&kept) {
             Ok(copy) => return Ok((copy, kept)),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && attempt < NAMES_MAX => {
                 attempt += 1;

@@ -21,7 +21,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::durable::with_suffix;
+use super::durable::{private_file, with_suffix};
 use super::error::Error;
 use super::writer::{Dump, LogHandle, Marked};
 use crate::store::{Keyspace, SnapshotKey};
@@ -103,8 +103,12 @@ struct Rewrite<'r> {
 
 impl Rewrite<'_> {
     fn run(&self) -> Result<Option<Rewritten>, Error> {
-        let mut file = File::create(self.beside).map_err(self.failed("create"))?;
+        let created = private_file().write(true).create(true).truncate(true).open(self.beside);
+        let mut file = created.map_err(self.failed("create"))?;
         let old = File::open(self.path).map_err(Error::io("open", self.path))?;
+        // Whoever may read the log now may read it after the rewrite.
+        let mode = old.metadata().map_err(Error::io("look at", self.path))?.permissions();
+        file.set_permissions(mode).map_err(self.failed("set the mode of"))?;
         let Some((keys, marked)) = self.dump(&mut file)? else {
             return Ok(None);
         };

@@ -175,7 +175,7 @@ fn cat<'a>(context: &mut Context<'_>, args: &Args<'a>) -> Outcome<'a> {
             return Ok(());
         }
         3 => args.get(2),
-        _ => return Err(Refusal::SubcommandSyntax { container: "acl", name: args.get(1) }),
+        _ => return Err(Refusal::SubcommandSyntax { container: "ACL", name: args.get(1) }),
     };
     let known = CATEGORIES.iter().find(|name| name.as_bytes().eq_ignore_ascii_case(wanted));
     let category = *known.ok_or(Refusal::UnknownCategory(wanted))?;
@@ -210,7 +210,7 @@ fn dryrun<'a>(context: &mut Context<'_>, args: &Args<'a>) -> Outcome<'a> {
         return Err(Refusal::UserNotFound(args.get(2)));
     }
     let (name, count) = (args.get(3), args.len() - 3);
-    let not_found = || Refusal::NoSuchCommand(name);
+    let not_found = || Refusal::CommandNotFound(name);
     let row = lookup::command(name).ok_or_else(not_found)?;
     if row.subcommands.is_empty() || count == 1 {
         if !row.accepts(count) {
@@ -233,7 +233,7 @@ fn genpass<'a>(context: &mut Context<'_>, args: &Args<'a>) -> Outcome<'a> {
     let bits = match args.len() {
         2 => 256,
         3 => integer(args.get(2))?,
-        _ => return Err(Refusal::SubcommandSyntax { container: "acl", name: args.get(1) }),
+        _ => return Err(Refusal::SubcommandSyntax { container: "ACL", name: args.get(1) }),
     };
     if !(1..=BITS_MAX).contains(&bits) {
         return Err(Refusal::Text(
@@ -305,7 +305,7 @@ fn log<'a>(context: &mut Context<'_>, args: &Args<'a>) -> Outcome<'a> {
             return Ok(());
         }
         3 => integer(args.get(2))?,
-        _ => return Err(Refusal::SubcommandSyntax { container: "acl", name: args.get(1) }),
+        _ => return Err(Refusal::SubcommandSyntax { container: "ACL", name: args.get(1) }),
     };
     let entries = denials.newest(usize::try_from(count).unwrap_or(0));
     let out = &mut *context.out;

@@ -7,6 +7,7 @@
 
 use super::access::DEFAULT_USER;
 use super::client::Client;
+use super::client_list;
 use super::context::Context;
 use super::denials::Attempt;
 use super::dispatch::find;
@@ -76,17 +77,9 @@ pub(super) fn authenticate<'a>(
     let access = &context.state.access;
     if !access.admits(user, password) {
         let attempt = Attempt { command: args.name().to_vec(), user: user.to_vec() };
-        access.denials.note(attempt, line(context.client));
+        access.denials.note(attempt, client_list::line(context));
         return Err(Refusal::WrongPassword);
     }
     context.client.is_authenticated = true;
     Ok(())
-}
-
-/// The client in one line, as far as it is known here.
-fn line(client: &Client) -> String {
-    let Client { id, peer, database, protocol, .. } = client;
-    let name = client.name.escape_ascii();
-    let resp = protocol.number();
-    format!("id={id} addr={peer} name={name} db={database} user=default resp={resp}")
 }

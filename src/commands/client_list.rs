@@ -122,6 +122,14 @@ pub(super) fn info<'a>(context: &mut Context<'_>, args: &Args<'a>) -> Outcome<'a
     Ok(())
 }
 
+/// The client in one line, as CLIENT LIST shows it.
+pub(super) fn line(context: &Context<'_>) -> String {
+    context.client.publish();
+    let mut text = Vec::new();
+    write_line(&mut text, &context.client.peer, context.state.uptime_ms());
+    String::from_utf8_lossy(text.trim_ascii_end()).into_owned()
+}
+
 /// Notes this command as the client's last one and the bytes of its arguments, which are usually
 /// noted at the end of a turn.
 fn note_arguments(context: &mut Context<'_>, args: &Args<'_>) {

@@ -468,7 +468,13 @@ fn run_one(context: &mut Context<'_>, planned: Planned, args: &Args<'_>, window:
     }
     match row.handler {
         Handler::Exec => return exec::exec(context),
-        Handler::Immediate(_) => {}
+        Handler::Immediate(_) => {
+            context.counts.commands += 1;
+            run_row(context, row, args, hashes);
+            // After a RESET the client may have to give the password again.
+            let is_known = context.client.is_authenticated;
+            return if is_known { Ran::Done } else { Ran::Last };
+        }
         _ if context.client.queue.is_some() => {
             multi::enqueue(context, row, args, hashes);
             return Ran::Done;

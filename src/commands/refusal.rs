@@ -106,7 +106,7 @@ pub(super) enum Refusal<'a> {
     /// ACL DRYRUN: there is no such user.
     UserNotFound(&'a [u8]),
     /// ACL DRYRUN: there is no such command.
-    NoSuchCommand(&'a [u8]),
+    CommandNotFound(&'a [u8]),
     /// No such user, or not this password.
     WrongPassword,
     /// A connection's name with a space or a control character.
@@ -159,7 +159,7 @@ impl Refusal<'_> {
             | Refusal::AttributeValue(_) => return self.text_about_connections(),
             Refusal::UnknownCategory(_)
             | Refusal::UserNotFound(_)
-            | Refusal::NoSuchCommand(_)
+            | Refusal::CommandNotFound(_)
             | Refusal::NotAuthenticated
             | Refusal::HelloNotAuthenticated => return self.text_about_users(),
             Refusal::WrongArity { container, name } => {
@@ -266,7 +266,9 @@ impl Refusal<'_> {
                 join(&[b"ERR Unknown category '", c_text(name), b"'"])
             }
             Refusal::UserNotFound(name) => join(&[b"ERR User '", c_text(name), b"' not found"]),
-            Refusal::NoSuchCommand(name) => join(&[b"ERR Command '", c_text(name), b"' not found"]),
+            Refusal::CommandNotFound(name) => {
+                join(&[b"ERR Command '", c_text(name), b"' not found"])
+            }
             Refusal::NotAuthenticated => b"NOAUTH Authentication required.".into(),
             Refusal::HelloNotAuthenticated => {
                 b"NOAUTH HELLO must be called with the client already authenticated, otherwise \

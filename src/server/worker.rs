@@ -21,7 +21,7 @@ use super::clients::{Clients, Order, Place, Presence};
 use super::connection::Connection;
 use super::desk::{Desk, DeskPool};
 use super::load::Share;
-use super::socket::Accepted;
+use super::socket::{Accepted, Socket};
 use super::waits::{Alarm, Need, Waits};
 use crate::commands::{Client, Engine, Parcel, Peer, ServerState};
 use crate::resp::Limits;
@@ -156,6 +156,7 @@ impl Worker {
         debug!("client {id}: connected from {peer}");
         let mut peer = Peer::new(id, self.index, peer, stream.local_name());
         peer.descriptor = stream.descriptor();
+        peer.is_unix = matches!(stream, Socket::Unix(_));
         let mut client = Client::of(Arc::new(peer));
         client.forget_authentication(&self.state);
         let connection = Connection::new(Rc::clone(self), stream, client, share);
