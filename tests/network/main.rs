@@ -7,6 +7,7 @@
 mod harness;
 
 mod append_only_file;
+mod authentication;
 mod binary_values;
 mod clients;
 mod commands;
@@ -16,6 +17,7 @@ mod eviction_settings;
 mod handshake;
 mod inline_commands;
 mod life_cycle;
+mod listeners;
 mod log_and_redis;
 mod log_blocks;
 mod log_check;
@@ -27,8 +29,10 @@ mod many_clients;
 mod model;
 mod pause;
 mod pipelines;
+mod protected_mode;
 mod protocol_errors;
 mod redis_crate;
 mod redis_tools;
+mod safety;
 mod slow_clients;
 mod transactions;

@@ -1,5 +1,6 @@
 //! The engine, driven by encoded bytes.
 
+mod authentication;
 mod batches;
 mod bits;
 mod clients;

@@ -128,3 +128,36 @@ fn a_giant_batch_gives_its_room_back() {
     batch.clear();
     assert!(batch.room() <= 8 * 4096 * 4 && decoder.room() <= 8 * 4096 * 4);
 }
+
+#[test]
+fn strangers_may_ask_for_little_until_they_are_known() {
+    let limits = Limits::default();
+    let first = |input: &[u8], is_stranger| {
+        let mut decoder = Decoder::new(limits);
+        decoder.set_limits(limits, is_stranger);
+        decoder.decode(input, &mut Batch::new(), 1)
+    };
+    let (count, length) =
+        (ProtocolError::UnauthenticatedMultibulkLength, ProtocolError::UnauthenticatedBulkLength);
+    for (input, error) in [
+        (&b"*11\r\n"[..], count),
+        (b"*1048577\r\n", count),
+        (b"*4294967296\r\n", ProtocolError::InvalidMultibulkLength),
+        (b"*1\r\n$16385\r\n", length),
+        (b"*1\r\n$536870913\r\n", ProtocolError::InvalidBulkLength),
+    ] {
+        assert_eq!(first(input, true), Err(error), "{}", input.escape_ascii());
+    }
+    for input in [&b"*10\r\n"[..], b"*1\r\n$16384\r\n"] {
+        assert_eq!(first(input, true), Ok(Decoded::default()));
+    }
+    assert_eq!(first(b"*11\r\n$16385\r\n", false), Ok(Decoded::default()));
+
+    let input = b"*1\r\n$4\r\nPING\r\n*11\r\n";
+    let (mut decoder, mut batch) = (Decoder::new(limits), Batch::new());
+    decoder.set_limits(limits, true);
+    let decoded = decoder.decode(input, &mut batch, 1).unwrap();
+    assert!(decoded.more, "the second is looked at when the first has run");
+    decoder.set_limits(limits, false);
+    assert_eq!(decoder.decode(&input[decoded.consumed..], &mut batch, 9), Ok(Decoded::default()));
+}

@@ -234,7 +234,7 @@ impl Drop for Server {
 /// The command with an address added, unless the flags name one.
 fn on_a_free_port(arguments: &[&str]) -> Command {
     let mut command = server_command(arguments);
-    if !arguments.contains(&"--addr") {
+    if !arguments.iter().any(|argument| ["--addr", "--port"].contains(argument)) {
         command.args(["--addr", "127.0.0.1:0"]);
     }
     command
