@@ -8,8 +8,7 @@ use super::context::{Context, integer};
 use super::help;
 use super::lookup;
 use super::refusal::Refusal;
-use super::row::{Argument, ArgumentKind, Flags, Outcome, Row};
-use super::row::{Categories, Handler};
+use super::row::{Argument, ArgumentKind, Categories, Flags, Handler, Outcome, Row};
 use super::table;
 use crate::resp::Args;
 
@@ -316,7 +315,7 @@ fn log<'a>(context: &mut Context<'_>, args: &Args<'a>) -> Outcome<'a> {
         out.integer(entry.count as i64);
         for (name, text) in [
             ("reason", b"auth".as_slice()),
-            ("context", b"toplevel"),
+            ("context", entry.attempt.context.as_bytes()),
             ("object", &entry.attempt.command),
             ("username", &entry.attempt.user),
         ] {

@@ -76,7 +76,9 @@ pub(super) fn authenticate<'a>(
 ) -> Outcome<'a> {
     let access = &context.state.access;
     if !access.admits(user, password) {
-        let attempt = Attempt { command: args.name().to_vec(), user: user.to_vec() };
+        let place = if context.client.executing.is_some() { "multi" } else { "toplevel" };
+        let (command, user) = (args.name().to_vec(), user.to_vec());
+        let attempt = Attempt { context: place, command, user };
         access.denials.note(attempt, client_list::line(context));
         return Err(Refusal::WrongPassword);
     }

@@ -23,6 +23,8 @@ const KEPT_MAX_BYTES: usize = 1024;
 /// An attempt to come in that failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Attempt {
+    /// Where it was made: `toplevel`, or `multi` in a transaction.
+    pub(super) context: &'static str,
     /// The command's name, as it was sent.
     pub(super) command: Vec<u8>,
     /// The name of the user.
@@ -88,7 +90,7 @@ mod tests {
     use super::*;
 
     fn note(denials: &Denials, user: &str) {
-        let attempt = Attempt { command: b"AUTH".into(), user: user.into() };
+        let attempt = Attempt { context: "toplevel", command: b"AUTH".into(), user: user.into() };
         denials.note(attempt, "id=1".to_owned());
     }
 

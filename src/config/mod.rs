@@ -288,15 +288,18 @@ pub struct Address {
 }
 
 impl Address {
-    /// The socket address to bind: the first one the host name stands for. Asks the system's
-    /// resolver when the host is a name, which may take seconds.
+    /// The socket address to bind: of a host name the first one it stands for, an IPv4 address if it
+    /// has one, as in Redis. Asks the system's resolver when the host is a name, which may take
+    /// seconds.
     ///
     /// # Errors
     /// [`Error::Resolve`] when the name has no address.
     pub fn resolve(&self) -> Result<SocketAddr, Error> {
         let failed = |source| Error::Resolve { address: self.to_string(), source };
-        let mut found = (self.host.as_str(), self.port).to_socket_addrs().map_err(failed)?;
-        found.next().ok_or_else(|| failed(std::io::Error::other("the name has no address")))
+        let found = (self.host.as_str(), self.port).to_socket_addrs().map_err(failed)?;
+        let found: Vec<_> = found.collect();
+        let chosen = found.iter().find(|address| address.is_ipv4()).or(found.first());
+        chosen.copied().ok_or_else(|| failed(std::io::Error::other("the name has no address")))
     }
 }
 

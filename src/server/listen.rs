@@ -11,7 +11,7 @@
 use std::fmt;
 use std::fs;
 use std::io::{self, ErrorKind};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
@@ -144,21 +144,13 @@ fn try_all(config: &Config) -> Result<Vec<TcpListener>, Error> {
     Ok(listeners)
 }
 
-/// The address of a host; of a name the first one, an IPv4 address if it has one. Asks the system's
-/// resolver when it is a name, which may take seconds.
+/// The address that a word of `bind` stands for.
 fn resolve(host: &str, port: u16) -> Result<SocketAddr, Error> {
-    let failed = |source| {
-        let address = Address { host: host.to_owned(), port };
-        Error::Resolve { address: address.to_string(), source }
-    };
     match host {
-        "*" => return Ok((Ipv4Addr::UNSPECIFIED, port).into()),
-        "::*" => return Ok((Ipv6Addr::UNSPECIFIED, port).into()),
-        _ => {}
+        "*" => Ok((Ipv4Addr::UNSPECIFIED, port).into()),
+        "::*" => Ok((Ipv6Addr::UNSPECIFIED, port).into()),
+        _ => Address { host: host.to_owned(), port }.resolve(),
     }
-    let found: Vec<_> = (host, port).to_socket_addrs().map_err(failed)?.collect();
-    let chosen = found.iter().find(|address| address.is_ipv4()).or(found.first());
-    chosen.copied().ok_or_else(|| failed(io::Error::other("the name has no address")))
 }
 
 /// Opens a listening socket.

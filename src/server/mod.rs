@@ -8,11 +8,11 @@
 //! ```
 //!
 //! The main thread listens, accepts connections and waits for signals (`listen`, `acceptor`,
-//! `signals`). Each
-//! connection goes to the worker with the fewest (`load`) and stays there: a `worker` is a thread
-//! with its own event loop and its own engine, and runs its connections (`connection`) as tasks
-//! that never leave it. Buffers belong to the worker and are lent to whichever connection has
-//! its turn (`desk`). The worker reaches its connections through `clients`.
+//! `signals`). Each connection, over TCP or a Unix socket (`socket`), goes to the worker with the
+//! fewest (`load`) and stays there: a `worker` is a thread with its own event loop and its own
+//! engine, and runs its connections (`connection`) as tasks that never leave it. Buffers belong to
+//! the worker and are lent to whichever connection has its turn (`desk`). The worker reaches its
+//! connections through `clients`.
 //!
 //! Where there is a log it is loaded by threads of their own, while the workers answer that the
 //! server is loading (`loading`). Connections whose replies or changes have to wait for the log's
