@@ -288,8 +288,8 @@ pub struct Address {
 }
 
 impl Address {
-    /// The socket address to bind: of a host name the first one it stands for, an IPv4 address if it
-    /// has one, as in Redis. Asks the system's resolver when the host is a name, which may take
+    /// The socket address to bind: of a host name the first one it stands for, an IPv4 address if
+    /// it has one, as in Redis. Asks the system's resolver when the host is a name, which may take
     /// seconds.
     ///
     /// # Errors

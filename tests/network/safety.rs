@@ -6,8 +6,8 @@ use super::harness::{Client, LogFile, Random, Server, wait_until};
 
 const KIB: u64 = 1024;
 
-const WARNING: &str = "Possible SECURITY ATTACK detected. It looks like somebody is sending POST or \
-    Host: commands to Redis.";
+const WARNING: &str = "Possible SECURITY ATTACK detected. It looks like somebody is sending POST \
+    or Host: commands to Redis.";
 
 fn guarded() -> Server {
     let server = Server::launch(&["--io-threads", "2", "--requirepass", "sesame"], &[]);

@@ -19,8 +19,7 @@ fn every_row_is_complete() {
 fn check_handler(row: &Row) {
     let name = row.name;
     match row.handler {
-        Handler::Work(_) | Handler::Immediate(_) | Handler::Exec => {}
-        Handler::Last(_) | Handler::Alone(_) => {}
+        Handler::Work(_) | Handler::Immediate(_) | Handler::Exec | Handler::Alone(_) => {}
         Handler::Atomic(_) => assert!(row.keys.is_some(), "{name}"),
         Handler::OneKey(_) => {
             let keys = row.keys.expect("a key");
