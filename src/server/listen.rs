@@ -133,12 +133,10 @@ fn try_all(config: &Config) -> Result<Vec<TcpListener>, Error> {
                 }
                 listeners.push(listener);
             }
-            Err(error) => {
+            Err(error) if is_passed_over(&error, is_optional) => {
                 warn!("Could not create server TCP listening socket {address}: {error}");
-                if !is_passed_over(&error, is_optional) {
-                    return Err(Error::Listen { address, source: error });
-                }
             }
+            Err(source) => return Err(Error::Listen { address, source }),
         }
     }
     Ok(listeners)
