@@ -15,7 +15,8 @@
 //!   `exec` are transactions of several commands, `exclusive` is for those that have to be alone;
 //! * `glob`, `long_double`, `lcs`, `payload` know patterns, numbers, texts and formats, no store;
 //! * `refusal` has every error text, `context` what a handler works with;
-//! * `state` is what all workers share, `tunables` the settings that may change, `client` what one
+//! * `state` is what all workers share, `settings` all settings as they are now, `tunables` those that
+//!   are read on the way, `effects` how the former reach the latter, `client` what one
 //!   connection keeps, `post` the way to another worker's clients.
 //!
 //! Commands are atomic and linearizable, those on one key and those on several; the store does the
@@ -36,6 +37,7 @@ mod dispatch;
 mod docs;
 mod each_key;
 mod edit;
+mod effects;
 mod engine;
 mod exclusive;
 mod exec;
@@ -66,6 +68,7 @@ mod scan;
 mod serialize;
 mod server;
 mod set;
+mod settings;
 mod state;
 mod string;
 mod subsequence;
@@ -79,5 +82,6 @@ pub use engine::{Awaited, Engine, OUTPUT_SOFT_LIMIT, Position, Progress};
 pub use lookup::is_logged;
 pub use persistence::{Loading, Persistence};
 pub use post::{Carrier, Message, Parcel, Post};
+pub use settings::Settings;
 pub use state::{COMPATIBLE_VERSION, ServerState};
 pub use tunables::{Tunable, Tunables};

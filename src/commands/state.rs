@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use super::persistence::Persistence;
 use super::post::Post;
+use super::settings::Settings;
 use super::tunables::Tunables;
 use crate::aof::writer::LogHandle;
 use crate::config::{AppendFsync, Config};
@@ -24,7 +25,9 @@ pub struct ServerState {
     pub keyspace: Keyspace,
     /// The settings the server was started with.
     pub config: Config,
-    /// Those settings that may change, as they are now.
+    /// All settings as they are now.
+    pub settings: Settings,
+    /// Those that are read on the way of commands and connections.
     pub tunables: Tunables,
     /// The statistics, one stripe for each worker.
     pub stats: Registry,
@@ -65,6 +68,7 @@ impl ServerState {
             keyspace: Keyspace::new(options),
             stats: Registry::new(stripes),
             persistence: Persistence::new(&config),
+            settings: Settings::new(&config),
             tunables: Tunables::new(&config),
             post: Post::default(),
             config,

@@ -17,6 +17,8 @@
 //! server is loading (`loading`). Connections whose replies or changes have to wait for the log's
 //! writer, or for a client that runs commands alone, do so in `waits`.
 //!
+//! What happens before is in [`startup`].
+//!
 //! To stop, the main thread closes the listening socket and the channels to the workers. Each
 //! worker then answers what its clients have already sent, closes, and ends; when all have ended,
 //! the log is brought to the disk, and [`run`] returns.
@@ -31,6 +33,7 @@ mod open_files;
 mod panics;
 mod rewriter;
 mod signals;
+pub mod startup;
 mod waits;
 mod worker;
 
