@@ -11,7 +11,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use super::directives::{self, Form};
+use super::directives;
 use super::{Config, path_of, wildcard};
 use crate::resp::words;
 
@@ -163,9 +163,6 @@ const BAD: &str = "Bad directive or wrong number of arguments";
 /// What is wrong with it.
 pub fn apply(config: &mut Config, name: &[u8], value: &[Vec<u8>]) -> Result<(), String> {
     let (row, _) = directives::find(name).ok_or(BAD)?;
-    if value.is_empty() && !matches!(row.form, Form::FileOnly { .. }) {
-        return Err("wrong number of arguments".to_owned());
-    }
     row.read(config, value)
 }
 

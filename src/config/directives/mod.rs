@@ -134,6 +134,9 @@ impl Directive {
     pub fn read(&self, config: &mut Config, given: &[Vec<u8>]) -> Result<(), String> {
         let split;
         let given = match given {
+            [] if !matches!(self.form, Form::FileOnly { .. }) => {
+                return Err(WRONG_COUNT.to_owned());
+            }
             [line] if self.takes_several() => {
                 split = words(line).map_err(|_| "Unbalanced quotes in configuration line")?;
                 // No words at all stand for the empty value.
