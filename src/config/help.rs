@@ -21,7 +21,6 @@ const ABOUT: &str = "A Redis-compatible in-memory key-value server. Every direct
 pub(super) fn command() -> Command {
     let mut command = Command::new("ferrum-kv")
         .version(env!("CARGO_PKG_VERSION"))
-        .about(ABOUT)
         .max_term_width(100)
         .disable_help_subcommand(true)
         .override_usage("ferrum-kv [FILE] [--directive VALUE...]...\n       ferrum-kv <COMMAND>")
@@ -40,7 +39,8 @@ pub(super) fn command() -> Command {
     for row in directives::all().filter(|row| !row.summary.is_empty()) {
         command = command.arg(option(row.name, row.value, row.summary, row.topic));
     }
-    Task::augment_subcommands(command)
+    // What the subcommands say of themselves as a whole is not what the program is.
+    Task::augment_subcommands(command).about(ABOUT)
 }
 
 fn option(
