@@ -15,8 +15,8 @@
 //!   `exec` are transactions of several commands, `exclusive` is for those that have to be alone;
 //! * `glob`, `long_double`, `lcs`, `payload` know patterns, numbers, texts and formats, no store;
 //! * `refusal` has every error text, `context` what a handler works with;
-//! * `state` is what all workers share, `settings` all settings as they are now, `tunables` those that
-//!   are read on the way, `effects` how the former reach the latter, `client` what one
+//! * `state` is what all workers share, `settings` all settings as they are now, `tunables` those
+//!   that are read on the way, `effects` how the former reach the latter, `client` what one
 //!   connection keeps, `post` the way to another worker's clients.
 //!
 //! Commands are atomic and linearizable, those on one key and those on several; the store does the

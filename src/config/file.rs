@@ -19,8 +19,8 @@ use crate::resp::words;
 /// itself is found out at once.
 const DEPTH_MAX: usize = 16;
 
-/// The longest file, in bytes: a hundred times Redis's commented example. It keeps a slip (a device,
-/// a log) from filling the memory.
+/// The longest file, in bytes: a hundred times Redis's commented example. It keeps a slip (a
+/// device, a log) from filling the memory.
 const FILE_MAX_BYTES: u64 = 16 << 20;
 
 /// What is wrong with a configuration.
@@ -242,7 +242,10 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+        #![proptest_config(ProptestConfig {
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        })]
 
         /// Whatever a file holds, it is read or a line of it is named.
         #[test]

@@ -39,7 +39,10 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+        #![proptest_config(ProptestConfig {
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        })]
         #[test]
         fn a_quoted_word_is_read_back(word in prop::collection::vec(any::<u8>(), 0..40)) {
             prop_assert_eq!(words(&quoted(&word)).unwrap(), vec![word]);

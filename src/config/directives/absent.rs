@@ -1,4 +1,4 @@
-//! What redis-server has and this server has not: read, checked, kept and shown, but without effect.
+//! What redis-server has and this server has not: read, checked, kept and shown, without effect.
 
 use super::form::{WRONG_COUNT, integer, one_of};
 use super::{Change, Directive, Form, Inert};
