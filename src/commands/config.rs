@@ -146,7 +146,8 @@ impl Work for Rewriting {
             }
             Err(reason) => {
                 log::warn!("CONFIG REWRITE failed: {reason}");
-                context.refuse(&Refusal::Rewrite(&reason));
+                context.counts.errors += 1;
+                context.out.error_bytes(format!("ERR Rewriting config file: {reason}").as_bytes());
             }
         }
         true

@@ -82,8 +82,6 @@ pub(super) enum Refusal<'a> {
     UnknownSetting(&'a [u8]),
     /// CONFIG SET: the setting of this name cannot be set so.
     Setting(&'a [u8], Cow<'static, str>),
-    /// CONFIG REWRITE: why the file could not be written.
-    Rewrite(&'a str),
     /// One of a kind: the whole text.
     Text(&'static str),
     /// HELLO asks for a protocol other than 2 and 3.
@@ -157,9 +155,6 @@ impl Refusal<'_> {
             Refusal::Setting(name, reason) => {
                 let start = b"ERR CONFIG SET failed (possibly related to argument '";
                 return join(&[start, c_text(name), b"') - ", reason.as_bytes()]);
-            }
-            Refusal::Rewrite(reason) => {
-                return join(&[b"ERR Rewriting config file: ", reason.as_bytes()]);
             }
             Refusal::Log(text) => return text.as_bytes().to_vec().into(),
             Refusal::ExecLog(text) => {

@@ -3,15 +3,28 @@
 
 use crate::config::{Config, memory_of};
 
+/// Takes a value out of the settings.
+pub type Get<T> = fn(&Config) -> T;
+/// Puts a value into them.
+pub type Set<T> = fn(&mut Config, T);
+/// Lists names.
+pub type Names = fn() -> String;
+/// Puts the value of a name into them, if there is one.
+pub type Pick = fn(&mut Config, &[u8]) -> bool;
+/// Reads a value into them, or says what is wrong with it.
+pub type Read<T> = fn(&mut Config, &T) -> Result<(), String>;
+/// Says what is wrong with words.
+pub type Check = fn(&[Vec<u8>]) -> Result<(), String>;
+
 /// The form of a directive's value, and where in [`Config`] it is kept.
 #[derive(Clone, Copy)]
 pub enum Form {
     /// `yes` or `no`.
     YesNo {
         /// The value.
-        get: fn(&Config) -> bool,
+        get: Get<bool>,
         /// Puts another one there.
-        set: fn(&mut Config, bool),
+        set: Set<bool>,
     },
     /// A whole number within bounds, both included.
     Integer {
@@ -20,9 +33,9 @@ pub enum Form {
         /// The most.
         most: i64,
         /// The value.
-        get: fn(&Config) -> i64,
+        get: Get<i64>,
         /// Puts another one there.
-        set: fn(&mut Config, i64),
+        set: Set<i64>,
     },
     /// An amount of memory within bounds, both included.
     Memory {
@@ -31,32 +44,32 @@ pub enum Form {
         /// The most.
         most: u64,
         /// The value in bytes.
-        get: fn(&Config) -> u64,
+        get: Get<u64>,
         /// Puts another one there.
-        set: fn(&mut Config, u64),
+        set: Set<u64>,
     },
     /// One of some names.
     Choice {
         /// The names, as a message lists them.
-        names: fn() -> String,
+        names: Names,
         /// The name of the value.
-        get: fn(&Config) -> &'static str,
+        get: Get<&'static str>,
         /// Puts the value of this name there, in any mixture of cases; false if there is none.
-        set: fn(&mut Config, &[u8]) -> bool,
+        set: Pick,
     },
     /// One word of any bytes.
     Text {
         /// The value.
-        get: fn(&Config) -> Vec<u8>,
+        get: Get<Vec<u8>>,
         /// Puts another one there, or says what is wrong with it.
-        set: fn(&mut Config, &[u8]) -> Result<(), String>,
+        set: Read<[u8]>,
     },
     /// Several words.
     Words {
         /// The value; no words if it is empty.
-        get: fn(&Config) -> Vec<Vec<u8>>,
+        get: Get<Vec<Vec<u8>>>,
         /// Puts others there, or says what is wrong with them.
-        set: fn(&mut Config, &[Vec<u8>]) -> Result<(), String>,
+        set: Read<[Vec<u8>]>,
         /// How many of them stand in one line of a file; 0 for all.
         per_line: usize,
     },
@@ -95,9 +108,9 @@ pub enum Inert {
     /// One word.
     Text,
     /// Words, of which something may be wrong.
-    Words(fn(&[Vec<u8>]) -> Result<(), String>),
+    Words(Check),
     /// Words that are looked at and forgotten: the value is shown as an empty one.
-    Forgotten(fn(&[Vec<u8>]) -> Result<(), String>),
+    Forgotten(Check),
 }
 
 /// What Redis says of a directive with too few or too many words.
