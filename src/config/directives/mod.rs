@@ -23,7 +23,7 @@ mod memory;
 mod network;
 mod observe;
 
-pub use form::{Form, Inert};
+pub use form::{Check, Form, Get, Inert, Names, Pick, Read, Set};
 use form::{WRONG_COUNT, integer, name_of, one_of, with_unit, yes_or_no};
 
 use super::Config;
