@@ -6,8 +6,8 @@
 //! | floor | modules |
 //! |---|---|
 //! | 0 | [`sync`]: atomics, epochs, and their stand-ins for model checkers; `error` |
-//! | 1 | `resp`, `config`, `stats`, [`memory`] |
-//! | 2 | [`record`]: a key and its value in one allocation; [`ring`]: changes in line for the log |
+//! | 1 | `resp`, `stats`, [`memory`] |
+//! | 2 | [`record`]: a key and its value in one allocation; [`ring`]: the log's line; `config` |
 //! | 3 | [`table`]: the lock-free hash table |
 //! | 4 | [`store`]: databases and what may be done to their keys |
 //! | 5 | `aof`: the log on disk |

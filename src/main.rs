@@ -1,13 +1,13 @@
-//! The `ferrum-kv` command: reads the command line, sets up messages, runs the server or checks a
-//! log.
+//! The `ferrum-kv` command: reads the command line and the configuration, sets up the process, runs
+//! the server or checks a log.
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 use ferrum_kv::aof::{self, Fix};
 use ferrum_kv::commands;
-use ferrum_kv::config::cli::{self, Check, Request};
-use ferrum_kv::config::{Config, LogLevel};
+use ferrum_kv::config::cli::{self, Check, Request, Start};
+use ferrum_kv::server::startup::{self, PidFile, Role};
 use ferrum_kv::server::{self, Build};
 
 /// jemalloc, as redis-server itself uses: at 5 million small keys it holds 2 bytes a key more than
@@ -20,13 +20,13 @@ const BUILD: Build = Build { allocator: "jemalloc" };
 
 fn main() -> ExitCode {
     let result = match cli::parse(std::env::args_os()) {
-        Ok(Request::Serve(config)) => serve(*config).map(|()| true),
+        Ok(Request::Serve(start)) => serve(*start).map(|()| true),
         Ok(Request::Check(request)) => check(&request),
-        Ok(Request::Show(text)) => {
-            print!("{text}");
-            Ok(true)
+        Ok(Request::Show(text)) => show(&text).map(|()| true),
+        Err(refusal) => {
+            eprintln!("{refusal}");
+            return ExitCode::FAILURE;
         }
-        Err(error) => Err(error),
     };
     match result {
         Ok(true) => ExitCode::SUCCESS,
@@ -38,10 +38,32 @@ fn main() -> ExitCode {
     }
 }
 
-fn serve(config: Config) -> Result<(), String> {
-    start_log(config.log_level);
+fn serve(start: Start) -> Result<(), String> {
+    if startup::detach(&start)? == Role::Starter {
+        return Ok(());
+    }
+    let mut config = start.config;
+    startup::enter_folder(&mut config)?;
+    startup::start_messages(&config)?;
     server::log_panics();
-    server::run(config, BUILD).map_err(|error| error.to_string())
+    startup::warn_of_settings(&config);
+    let has_log_file = config.log_file.is_some();
+    let _pid_file = PidFile::write(&config);
+    server::run(config, BUILD).map_err(|error| {
+        // Where there is a file of messages, that is where the operator looks.
+        if has_log_file {
+            log::error!("{error}");
+        }
+        error.to_string()
+    })
+}
+
+fn show(text: &[u8]) -> Result<(), String> {
+    match std::io::stdout().write_all(text) {
+        // Whoever does not read on has seen enough.
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.to_string()),
+        _ => Ok(()),
+    }
 }
 
 /// Checks a log. Returns whether all is well with it.
@@ -62,15 +84,4 @@ fn ask(question: &str) -> bool {
     let mut answer = String::new();
     let read = std::io::stdin().read_line(&mut answer);
     read.is_ok() && ["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str())
-}
-
-/// Logs to standard error, one line per message with the time in UTC. The environment variable
-/// RUST_LOG, where it is set, overrides the level of the configuration.
-fn start_log(level: LogLevel) {
-    env_logger::Builder::new()
-        .filter_level(level.filter())
-        .parse_default_env()
-        .format_timestamp_millis()
-        .format_target(false)
-        .init();
 }

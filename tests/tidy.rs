@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 /// The floors, lowest first. A module names only modules of lower floors.
 const FLOORS: [&[&str]; 8] = [
     &["sync", "error"],
-    &["stats", "resp", "config", "memory"],
-    &["record", "ring"],
+    &["stats", "resp", "memory"],
+    &["record", "ring", "config"],
     &["table"],
     &["store"],
     &["aof"],

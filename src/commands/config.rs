@@ -1,199 +1,38 @@
-//! CONFIG GET and SET: the settings, one row each.
-
-use std::borrow::Cow;
+//! CONFIG: the settings, as the rows of the directives describe them.
 
 use super::context::Context;
+use super::effects::bring_into_force;
 use super::glob::{self, Case};
-use super::refusal::{Refusal, c_text};
+use super::long::Work;
+use super::refusal::Refusal;
 use super::row::Outcome;
-use super::state::ServerState;
-use crate::config::{AppendFsync, INT_MAX, Policy, TENACITY_MAX, memory_of, parse_memory};
-use crate::record::parse_canonical;
+use crate::config::directives::{self, Change, Directive};
+use crate::config::{Config, Permission, rewrite};
 use crate::resp::Args;
-use crate::store::Settings;
-
-/// A setting that can be asked for.
-struct Setting {
-    name: &'static str,
-    /// The value in force, as text.
-    show: fn(&ServerState) -> String,
-    /// Understands a new value; `None` for a setting that stays as it was at the start.
-    parse: Option<Parse>,
-}
-
-/// From a new value to what puts it into force, or to what is wrong with it.
-type Parse = fn(&[u8]) -> Result<Change, Cow<'static, str>>;
-
-/// Puts a value into force that has been found good.
-type Change = Box<dyn FnOnce(&Context<'_>)>;
-
-/// Every setting. Those that have one possible value as yet are here because clients and tools ask
-/// for them before they do anything else.
-const SETTINGS: &[Setting] = &[
-    fixed("appenddirname", |_| String::new()),
-    fixed("appendfilename", appendfilename),
-    Setting {
-        name: "appendfsync",
-        show: |state| state.persistence.append_fsync().name().to_owned(),
-        parse: Some(parse_append_fsync),
-    },
-    fixed("appendonly", |state| yes_or_no(state.config.aof_path.is_some())),
-    Setting {
-        name: "auto-aof-rewrite-min-size",
-        show: |state| state.persistence.rewrite_min_size_bytes().to_string(),
-        parse: Some(parse_rewrite_min_size),
-    },
-    Setting {
-        name: "auto-aof-rewrite-percentage",
-        show: |state| state.persistence.rewrite_percentage().to_string(),
-        parse: Some(parse_rewrite_percentage),
-    },
-    fixed("bind", |state| state.config.bind.join(" ")),
-    fixed("client-query-buffer-limit", |state| {
-        state.config.client_query_buffer_limit_bytes.to_string()
-    }),
-    fixed("databases", |state| state.config.databases.to_string()),
-    fixed("io-threads", |state| state.config.workers().to_string()),
-    Setting {
-        name: "lfu-decay-time",
-        show: |state| eviction(state).lfu_decay_minutes().to_string(),
-        parse: Some(|value| parse_eviction(value, 0, INT_MAX, Settings::set_lfu_decay_minutes)),
-    },
-    Setting {
-        name: "lfu-log-factor",
-        show: |state| eviction(state).lfu_log_factor().to_string(),
-        parse: Some(|value| parse_eviction(value, 0, INT_MAX, Settings::set_lfu_log_factor)),
-    },
-    fixed("loglevel", |state| state.config.log_level.to_string()),
-    fixed("maxclients", |state| state.config.max_clients.to_string()),
-    Setting {
-        name: "maxmemory",
-        show: |state| eviction(state).max_bytes().to_string(),
-        parse: Some(parse_max_memory),
-    },
-    Setting {
-        name: "maxmemory-eviction-tenacity",
-        show: |state| eviction(state).tenacity().to_string(),
-        parse: Some(|value| parse_eviction(value, 0, TENACITY_MAX, Settings::set_tenacity)),
-    },
-    Setting {
-        name: "maxmemory-policy",
-        show: |state| eviction(state).policy().name().to_owned(),
-        parse: Some(parse_policy),
-    },
-    Setting {
-        name: "maxmemory-samples",
-        show: |state| eviction(state).samples().to_string(),
-        parse: Some(|value| parse_eviction(value, 1, INT_MAX, Settings::set_samples)),
-    },
-    fixed("port", |state| state.config.port.to_string()),
-    fixed("proto-max-bulk-len", |state| state.config.proto_max_bulk_len_bytes.to_string()),
-    fixed("save", |_| String::new()),
-    fixed("timeout", |state| state.config.client_timeout_seconds.to_string()),
-];
-
-/// A setting that stays as it was at the start.
-const fn fixed(name: &'static str, show: fn(&ServerState) -> String) -> Setting {
-    Setting { name, show, parse: None }
-}
-
-fn yes_or_no(yes: bool) -> String {
-    if yes { "yes" } else { "no" }.to_owned()
-}
-
-/// The name of the log without its directory; Redis's default where there is no log.
-fn appendfilename(state: &ServerState) -> String {
-    let name = state.config.aof_path.as_ref().and_then(|path| path.file_name());
-    name.map_or_else(|| "appendonly.aof".to_owned(), |name| name.to_string_lossy().into_owned())
-}
-
-fn parse_append_fsync(value: &[u8]) -> Result<Change, Cow<'static, str>> {
-    let when = AppendFsync::from_name(value).ok_or_else(|| {
-        format!("argument(s) must be one of the following: {}", AppendFsync::names())
-    })?;
-    Ok(Box::new(move |context| context.state.set_append_fsync(when)))
-}
-
-fn parse_rewrite_percentage(value: &[u8]) -> Result<Change, Cow<'static, str>> {
-    let percent = number_within(value, 0, INT_MAX)?;
-    Ok(Box::new(move |context| context.state.persistence.set_rewrite_percentage(percent)))
-}
-
-fn parse_rewrite_min_size(value: &[u8]) -> Result<Change, Cow<'static, str>> {
-    let text = std::str::from_utf8(value).ok();
-    let bytes = text.and_then(|text| parse_memory(text).ok());
-    let bytes = bytes.ok_or("argument must be a memory value")? as u64;
-    Ok(Box::new(move |context| context.state.persistence.set_rewrite_min_size_bytes(bytes)))
-}
-
-/// The settings of eviction in force.
-fn eviction(state: &ServerState) -> &Settings {
-    state.keyspace.eviction().settings()
-}
-
-fn parse_eviction(
-    value: &[u8],
-    least: u64,
-    most: u64,
-    set: fn(&Settings, u64),
-) -> Result<Change, Cow<'static, str>> {
-    let number = number_within(value, least, most)?;
-    Ok(Box::new(move |context| set(eviction(context.state), number)))
-}
-
-fn parse_policy(value: &[u8]) -> Result<Change, Cow<'static, str>> {
-    let policy = Policy::from_name(value)
-        .ok_or_else(|| format!("argument(s) must be one of the following: {}", Policy::names()))?;
-    Ok(Box::new(move |context| eviction(context.state).set_policy(policy)))
-}
-
-fn parse_max_memory(value: &[u8]) -> Result<Change, Cow<'static, str>> {
-    let bytes = memory_of(c_text(value)).ok_or("argument must be a memory value")?;
-    Ok(Box::new(move |context| {
-        let settings = eviction(context.state);
-        let is_new = settings.max_bytes() != bytes;
-        settings.set_max_bytes(bytes);
-        if is_new && bytes > 0 {
-            warn_if_used_up(context, bytes);
-        }
-    }))
-}
-
-/// Says in Redis's words that a new `maxmemory` is less than the data takes already.
-fn warn_if_used_up(context: &Context<'_>, max_bytes: u64) {
-    let used_bytes = context.state.keyspace.report(&context.session).used_bytes;
-    if max_bytes < used_bytes {
-        log::warn!(
-            "WARNING: the new maxmemory value set via CONFIG SET ({max_bytes}) is smaller than the \
-             current memory usage ({used_bytes}). This will result in key eviction and/or the \
-             inability to accept new write commands depending on the maxmemory-policy."
-        );
-    }
-}
-
-/// The whole number that a value is.
-fn number_within(value: &[u8], least: u64, most: u64) -> Result<u64, Cow<'static, str>> {
-    let number = parse_canonical(value).ok_or("argument couldn't be parsed into an integer")?;
-    let number = u64::try_from(number).ok().filter(|number| (least..=most).contains(number));
-    number.ok_or_else(|| format!("argument must be between {least} and {most} inclusive").into())
-}
+use crate::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::net::SocketAddr;
+use std::time::Duration;
 
 /// CONFIG GET pattern [pattern ...]: each matching setting once. As in Redis, a setting asked for
 /// by its plain name is returned under the name as it was written.
 pub(super) fn get<'a>(context: &mut Context<'_>, args: &Args<'a>) -> Outcome<'a> {
-    let found: Vec<_> = (SETTINGS.iter())
-        .filter_map(|setting| {
+    let mut found: Vec<(&[u8], Vec<u8>)> = Vec::new();
+    context.state.settings.read(|config| {
+        for (row, name) in directives::all().flat_map(|row| row.names().map(move |it| (row, it))) {
+            let name = name.as_bytes();
             let mut patterns = args.iter().skip(2);
-            let name = setting.name.as_bytes();
-            let pattern = patterns.find(|it| glob::matches(it, name, Case::Insensitive))?;
-            let is_name = pattern.eq_ignore_ascii_case(name);
-            Some((if is_name { pattern } else { name }, setting))
-        })
-        .collect();
+            if let Some(pattern) =
+                patterns.find(|pattern| glob::matches(pattern, name, Case::Insensitive))
+            {
+                let is_name = pattern.eq_ignore_ascii_case(name);
+                found.push((if is_name { pattern } else { name }, row.show(config)));
+            }
+        }
+    });
     context.out.map(found.len());
-    for (name, setting) in found {
+    for (name, value) in found {
         context.out.bulk(name);
-        context.out.bulk((setting.show)(context.state).as_bytes());
+        context.out.bulk(&value);
     }
     Ok(())
 }
@@ -204,26 +43,113 @@ pub(super) fn set<'a>(context: &mut Context<'_>, args: &Args<'a>) -> Outcome<'a>
     if !args.len().is_multiple_of(2) {
         return Err(Refusal::Syntax);
     }
-    let mut wanted: Vec<(&'a [u8], &Setting, Parse, &'a [u8])> = Vec::new();
+    let mut current = context.state.settings.lock();
+    let mut wanted: Vec<(&'static Directive, &'static str, &'a [u8])> = Vec::new();
     for index in (2..args.len()).step_by(2) {
-        let name = args.get(index);
-        let is_it = |setting: &&Setting| setting.name.as_bytes().eq_ignore_ascii_case(name);
-        let setting = SETTINGS.iter().find(is_it).ok_or(Refusal::UnknownSetting(name))?;
-        let refuse = |reason: &'static str| Refusal::Setting(name, reason.into());
-        let parse = setting.parse.ok_or_else(|| refuse("can't set immutable config"))?;
-        if wanted.iter().any(|(_, other, ..)| other.name == setting.name) {
-            return Err(refuse("duplicate parameter"));
+        let given = args.get(index);
+        let found = directives::find(given).filter(|(row, _)| row.names().next().is_some());
+        let (row, name) = found.ok_or(Refusal::UnknownSetting(given))?;
+        let refuse = |reason: &'static str| Err(Refusal::Setting(given, reason.into()));
+        match row.change {
+            Change::AtStart => return refuse("can't set immutable config"),
+            Change::Protected if !is_permitted(context, current.enable_protected_configs) => {
+                return refuse("can't set protected config");
+            }
+            _ if wanted.iter().any(|(_, other, _)| *other == name) => {
+                return refuse("duplicate parameter");
+            }
+            _ => wanted.push((row, name, args.get(index + 1))),
         }
-        wanted.push((name, setting, parse, args.get(index + 1)));
     }
-    let mut changes: Vec<Change> = Vec::new();
-    for (_, setting, parse, value) in wanted {
-        let name = setting.name.as_bytes();
-        changes.push(parse(value).map_err(|reason| Refusal::Setting(name, reason))?);
+    let mut new = current.clone();
+    for (row, name, value) in &wanted {
+        let refuse = |reason: String| Refusal::Setting(name.as_bytes(), reason.into());
+        row.read(&mut new, &[value.to_vec()]).map_err(refuse)?;
+        let is_new = row.show(&new) != row.show(&current);
+        if is_new && matches!(row.change, Change::NotYet | Change::Protected) && row.has_effect() {
+            return Err(refuse(AT_START.to_owned()));
+        }
     }
-    for change in changes {
-        change(context);
+    let names: Vec<_> = wanted.iter().map(|(row, ..)| row.name).collect();
+    bring_into_force(context, &names, &current, &new)
+        .map_err(|(name, reason)| Refusal::Setting(name.as_bytes(), reason.into()))?;
+    for (row, ..) in &wanted {
+        let is_new = row.show(&new) != row.show(&current);
+        if is_new && !row.has_effect() && new.without_effect.get(row.name).is_some() {
+            log::warn!("{}", row.warning());
+        }
     }
+    *current = new;
+    drop(current);
     context.out.ok();
     Ok(())
+}
+
+/// Why a setting that redis-server may change at any time stays as it is.
+const AT_START: &str = "this server can change it at its start only: use the configuration file";
+
+fn is_permitted(context: &Context<'_>, permission: Permission) -> bool {
+    match permission {
+        Permission::No => false,
+        Permission::Yes => true,
+        Permission::Local => is_of_this_machine(&context.client.peer.address),
+    }
+}
+
+/// Whether a client's address is one of this machine: of the loopback interface, or a Unix socket's
+/// path.
+fn is_of_this_machine(address: &str) -> bool {
+    let tcp = address.parse::<SocketAddr>();
+    tcp.map_or(address.starts_with('/'), |tcp| tcp.ip().to_canonical().is_loopback())
+}
+
+/// CONFIG REWRITE: has the configuration file say what is in force. Another thread writes it and
+/// waits for the disk, since a batch must not while it keeps memory from being given back.
+pub(super) fn begin_rewrite<'a>(
+    context: &mut Context<'_>,
+    _: &Args<'a>,
+) -> Result<Box<dyn Work>, Refusal<'a>> {
+    let config = context.state.settings.read(Config::clone);
+    let Some(path) = config.config_file.clone() else {
+        return Err(Refusal::Text("ERR The server is running without a config file"));
+    };
+    let (sender, ended) = channel();
+    let body = move || {
+        // Nobody waits for it only when the client has gone.
+        let _ = sender.send(rewrite::rewrite(&path, &config));
+    };
+    let thread = std::thread::Builder::new().name("config-rewrite".to_owned()).spawn(body);
+    match thread {
+        Ok(_) => Ok(Box::new(Rewriting(ended))),
+        Err(_) => Err(Refusal::Text("ERR Rewriting config file: no thread can be started")),
+    }
+}
+
+/// A configuration file that is being written.
+#[derive(Debug)]
+struct Rewriting(Receiver<Result<(), String>>);
+
+/// How long a step waits for it.
+const STEP: Duration = Duration::from_micros(250);
+
+impl Work for Rewriting {
+    fn step(&mut self, context: &mut Context<'_>) -> bool {
+        let ended = match self.0.recv_timeout(STEP) {
+            Ok(ended) => ended,
+            Err(RecvTimeoutError::Timeout) => return false,
+            Err(RecvTimeoutError::Disconnected) => Err("the thread ended unexpectedly".to_owned()),
+        };
+        match ended {
+            Ok(()) => {
+                log::info!("CONFIG REWRITE executed with success.");
+                context.out.ok();
+            }
+            Err(reason) => {
+                log::warn!("CONFIG REWRITE failed: {reason}");
+                context.counts.errors += 1;
+                context.out.error_bytes(format!("ERR Rewriting config file: {reason}").as_bytes());
+            }
+        }
+        true
+    }
 }

@@ -19,7 +19,8 @@
 //! * `refusal` has every error text, `context` what a handler works with;
 //! * `peers` are all connections as any worker may see them, which `client_list` shows and
 //!   `client_kill` closes; `pause` has them wait, `reply_mode` leaves them without replies;
-//! * `state` is what all workers share, `tunables` the settings that may change, `client` what one
+//! * `state` is what all workers share, `settings` all settings as they are now, `tunables` those
+//!   that are read on the way, `effects` how the former reach the latter, `client` what one
 //!   connection keeps, `post` the way to another worker's clients.
 //!
 //! Commands are atomic and linearizable, those on one key and those on several; the store does the
@@ -48,6 +49,7 @@ mod dispatch;
 mod docs;
 mod each_key;
 mod edit;
+mod effects;
 mod engine;
 mod exclusive;
 mod exec;
@@ -85,6 +87,7 @@ mod scan;
 mod serialize;
 mod server;
 mod set;
+mod settings;
 mod state;
 mod string;
 mod subsequence;
@@ -103,5 +106,6 @@ pub use peers::{ClientFigures, Marks, Peer, Rest};
 pub use persistence::{Loading, Persistence};
 pub use post::{Carrier, Message, Parcel, Post};
 pub use redact::shown_arguments;
+pub use settings::Settings;
 pub use state::{COMPATIBLE_VERSION, ServerState};
 pub use tunables::{Tunable, Tunables};

@@ -161,6 +161,15 @@ const CONFIG: &[Row] = &[
         ..Row::BASE
     },
     Row {
+        name: "rewrite",
+        arity: 2,
+        flags: Flags::ADMIN.and(Flags::NOSCRIPT).and(Flags::LOADING).and(Flags::STALE),
+        since: "2.8.0",
+        summary: "Has the configuration file say what is in force",
+        handler: Handler::Work(config::begin_rewrite),
+        ..Row::BASE
+    },
+    Row {
         name: "set",
         arity: -4,
         flags: Flags::ADMIN.and(Flags::NOSCRIPT).and(Flags::LOADING).and(Flags::STALE),

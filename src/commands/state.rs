@@ -12,6 +12,7 @@ use super::pause::Pause;
 use super::peers::{ClientFigures, Peers};
 use super::persistence::Persistence;
 use super::post::Post;
+use super::settings::Settings;
 use super::tunables::Tunables;
 use crate::aof::writer::LogHandle;
 use crate::config::{AppendFsync, Config};
@@ -30,7 +31,9 @@ pub struct ServerState {
     pub keyspace: Keyspace,
     /// The settings the server was started with.
     pub config: Config,
-    /// Those settings that may change, as they are now.
+    /// All settings as they are now.
+    pub settings: Settings,
+    /// Those that are read on the way of commands and connections.
     pub tunables: Tunables,
     /// The statistics, one stripe for each worker.
     pub stats: Registry,
@@ -79,6 +82,7 @@ impl ServerState {
             keyspace: Keyspace::new(options),
             stats: Registry::new(stripes),
             persistence: Persistence::new(&config),
+            settings: Settings::new(&config),
             tunables: Tunables::new(&config),
             peers: Peers::default(),
             pause: Pause::default(),

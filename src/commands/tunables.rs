@@ -72,4 +72,19 @@ impl Tunables {
             latency_tracking: Tunable::new(config.latency_tracking.into()),
         }
     }
+
+    /// Follows other settings.
+    pub(super) fn follow(&self, config: &Config) {
+        self.client_timeout_seconds.set(config.client_timeout_seconds);
+        self.active_expire_effort.set(config.active_expire_effort.into());
+        self.hz.set(config.hz.into());
+        self.proto_max_bulk_len_bytes.set(config.proto_max_bulk_len_bytes as u64);
+        self.client_query_buffer_limit_bytes.set(config.client_query_buffer_limit_bytes as u64);
+        self.tcp_keepalive_seconds.set(config.tcp_keepalive_seconds.into());
+        self.protected_mode.set(config.protected_mode.into());
+        self.slowlog_log_slower_than_us.set(config.slowlog_log_slower_than_us.cast_unsigned());
+        self.slowlog_max_len.set(config.slowlog_max_len);
+        self.latency_monitor_threshold_ms.set(config.latency_monitor_threshold_ms);
+        self.latency_tracking.set(config.latency_tracking.into());
+    }
 }

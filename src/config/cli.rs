@@ -1,123 +1,41 @@
-//! The command line.
+//! The command line, read as redis-server reads it: `ferrum-kv [FILE] [--directive value ...]`.
 //!
-//! Each flag has the name of the Redis setting where there is one, and no default of its own: a
-//! flag that is not given leaves the [`Config`] it is applied to as it was. So the same flags
-//! can later override what a configuration file says.
+//! Every directive of the configuration file is an option, with as many words as it takes there:
+//! `--save ""`, `--client-output-buffer-limit pubsub 32mb 8mb 60`, also `--maxmemory=1gb`. Options
+//! override the file, later ones earlier ones. `-` in the place of the file, or at the end, reads
+//! such a file from standard input. No flag has a default of its own: what is not given leaves the
+//! [`Config`] as it was.
+//!
+//! Tasks other than a server (`check`, `completions`, `man`) are subcommands.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::io::Read;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 
-use clap::builder::RangedU64ValueParser;
-use clap::error::ErrorKind;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Subcommand};
+use clap_complete::Shell;
 
-use super::{
-    Address, AppendFsync, Config, INT_MAX, IO_THREADS_MAX, LogLevel, Policy, TENACITY_MAX,
-    parse_memory,
-};
+use super::{Address, Config, directives, file, help};
 
-/// The least that the two buffer limits can be (Redis's own bound for both), in bytes.
-const BUFFER_LIMIT_MIN_BYTES: usize = 1 << 20;
+/// The end of each message about an option.
+const HINT: &str = "(--help shows the options)";
 
-/// The most that one argument can be: what a record holds, and Redis's default, in bytes.
-const BULK_LEN_MAX_BYTES: usize = 512 << 20;
-
-/// The most clients that can be asked for (Redis: an unsigned 32-bit number).
-const CLIENTS_MAX: u64 = u32::MAX as u64;
-
-#[derive(Debug, Parser)]
-#[command(name = "ferrum-kv", version, about, max_term_width = 100)]
-#[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
-struct Flags {
-    #[command(subcommand)]
-    task: Option<Task>,
-
-    /// Address to listen on [default: 127.0.0.1:6380]
-    #[arg(long, value_name = "HOST:PORT")]
-    addr: Option<Address>,
-
-    /// Worker threads, at most 128; 0 means one per core [default: 0]
-    #[arg(long, value_name = "N", value_parser = parse_io_threads)]
-    io_threads: Option<usize>,
-
-    /// Most clients connected at once [default: 10000]
-    #[arg(long, value_name = "N", value_parser = counted(1, CLIENTS_MAX))]
-    maxclients: Option<usize>,
-
-    /// What to log: debug, verbose, notice or warning (also trace, info, error); the environment
-    /// variable RUST_LOG overrides it [default: notice]
-    #[arg(long, value_name = "LEVEL")]
-    loglevel: Option<LogLevel>,
-
-    /// Disconnect a client that was silent for so many seconds; 0 means never [default: 0]
-    #[arg(long, value_name = "SECONDS", value_parser = within(0, INT_MAX))]
-    client_timeout: Option<u64>,
-
-    /// Share of a worker's time for keys past their deadline, 1 to 10 [default: 1]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10))]
-    active_expire_effort: Option<u32>,
-
-    /// Number of databases [default: 16]
-    #[arg(long, value_name = "N", value_parser = counted(1, INT_MAX))]
-    databases: Option<usize>,
-
-    /// Longest argument of a command and longest value, 1mb to 512mb [default: 512mb]
-    #[arg(long, value_name = "BYTES", value_parser = parse_bulk_limit)]
-    proto_max_bulk_len: Option<usize>,
-
-    /// Longest unfinished command, at least 1mb [default: 1gb]
-    #[arg(long, value_name = "BYTES", value_parser = parse_buffer_limit)]
-    client_query_buffer_limit: Option<usize>,
-
-    /// Log every change to this file, and load it at the start; a file that ends in .manifest is
-    /// one of redis-server's [default: no log]
-    #[arg(long, value_name = "FILE")]
-    aof_path: Option<PathBuf>,
-
-    /// When to sync the log: always, everysec or no [default: everysec]
-    #[arg(long, value_name = "WHEN")]
-    appendfsync: Option<AppendFsync>,
-
-    /// Rewrite the log when it has grown by so many percent; 0 means never [default: 100]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(..=INT_MAX as i64))]
-    auto_aof_rewrite_percentage: Option<u32>,
-
-    /// Never rewrite a log smaller than this by itself [default: 64mb]
-    #[arg(long, value_name = "BYTES", value_parser = parse_size)]
-    auto_aof_rewrite_min_size: Option<u64>,
-
-    /// Most memory that the data may take; 0 means any amount [default: 0]
-    #[arg(long, value_name = "BYTES", value_parser = parse_size)]
-    maxmemory: Option<u64>,
-
-    /// What to do when it is used up: noeviction, or allkeys- or volatile- with lru, lfu, ahe or
-    /// random, or volatile-ttl [default: noeviction]
-    #[arg(long, value_name = "POLICY", value_parser = parse_policy)]
-    maxmemory_policy: Option<Policy>,
-
-    /// Keys to look at for each one that is evicted [default: 5]
-    #[arg(long, value_name = "N", value_parser = within(1, INT_MAX))]
-    maxmemory_samples: Option<u64>,
-
-    /// How long a request may wait for an eviction: 0 is not at all, 10 half a millisecond, 100
-    /// until there is room [default: 10]
-    #[arg(long, value_name = "N", value_parser = within(0, TENACITY_MAX))]
-    maxmemory_eviction_tenacity: Option<u64>,
-
-    /// How slowly the counter of the lfu policies rises [default: 10]
-    #[arg(long, value_name = "N", value_parser = within(0, INT_MAX))]
-    lfu_log_factor: Option<u64>,
-
-    /// Minutes after which it falls by one; 0 means never [default: 1]
-    #[arg(long, value_name = "MINUTES", value_parser = within(0, INT_MAX))]
-    lfu_decay_time: Option<u64>,
-}
+/// Short names of directives, older than this server's configuration files.
+const SYNONYMS: [(&str, &str); 1] = [("client-timeout", "timeout")];
 
 /// What can be asked for instead of a server.
 #[derive(Debug, Subcommand)]
-enum Task {
+pub(super) enum Task {
     /// Verify a log and print what is in it; exit code 0 if it is whole
     Check(Check),
+    /// Print what a shell needs to complete this command line
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Print the manual page
+    Man,
 }
 
 /// What to check, and what may be done to it.
@@ -140,241 +58,201 @@ pub struct Check {
 #[derive(Debug)]
 pub enum Request {
     /// Run a server with these settings.
-    Serve(Box<Config>),
+    Serve(Box<Start>),
     /// Verify a log.
     Check(Check),
-    /// Print this text (help or version) and end well.
-    Show(String),
+    /// Print this text (help, version, what a shell or `man` needs) and end well.
+    Show(Vec<u8>),
+}
+
+/// The settings of a server to start.
+#[derive(Debug, Default, PartialEq)]
+pub struct Start {
+    /// The settings.
+    pub config: Config,
+    /// What standard input held, if that was asked for: it can be read only once.
+    pub standard_input: Option<Vec<u8>>,
 }
 
 /// Reads the command line; `arguments` begins with the program's name.
 ///
 /// # Errors
-/// One line for the operator when an argument is unknown or has a value it cannot have.
+/// What to tell the operator: one line for an option, several for a line of a file, which is quoted
+/// as redis-server does.
 pub fn parse<A: Into<OsString> + Clone>(
     arguments: impl IntoIterator<Item = A>,
 ) -> Result<Request, String> {
-    match Flags::try_parse_from(arguments) {
-        Ok(Flags { task: Some(Task::Check(check)), .. }) => Ok(Request::Check(check)),
-        Ok(flags) => {
-            let mut config = Config::default();
-            flags.apply(&mut config);
-            Ok(Request::Serve(Box::new(config)))
+    let arguments: Vec<OsString> = arguments.into_iter().skip(1).map(Into::into).collect();
+    let is_task = |word: &OsString| help::TASKS.iter().any(|task| *task == word);
+    if arguments.first().is_some_and(is_task) {
+        return task(&arguments);
+    }
+    let options = arguments.iter().filter_map(|word| word.to_str());
+    for option in options {
+        match option {
+            "--help" | "-h" => return Ok(Request::Show(help::text().into())),
+            "--version" | "-v" | "-V" => return Ok(Request::Show(help::version().into())),
+            _ => {}
         }
-        Err(error) => match error.kind() {
-            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-                Ok(Request::Show(error.to_string()))
-            }
+    }
+    let given = Given::of(&arguments).map_err(|reason| format!("ferrum-kv: {reason} {HINT}"))?;
+    given.start().map(|start| Request::Serve(Box::new(start)))
+}
+
+/// Reads a task and what is asked of it.
+fn task(arguments: &[OsString]) -> Result<Request, String> {
+    let program = OsString::from("ferrum-kv");
+    let matches = help::command().try_get_matches_from([&[program], arguments].concat());
+    let task =
+        matches.and_then(|matches| <Task as clap::FromArgMatches>::from_arg_matches(&matches));
+    match task {
+        Ok(Task::Check(check)) => Ok(Request::Check(check)),
+        Ok(Task::Completions { shell }) => Ok(Request::Show(help::completions(shell))),
+        Ok(Task::Man) => Ok(Request::Show(help::manual())),
+        Err(error) if !error.use_stderr() => Ok(Request::Show(error.to_string().into())),
+        Err(error) => {
             // The first line says what is wrong; the rest repeats the usage.
-            _ => {
-                let text = error.to_string();
-                let line = text.lines().next().unwrap_or_default();
-                let line = line.strip_prefix("error: ").unwrap_or(line);
-                Err(format!("{line} (--help shows the options)"))
-            }
-        },
+            let text = error.to_string();
+            let line = text.lines().next().unwrap_or_default();
+            let line = line.strip_prefix("error: ").unwrap_or(line);
+            Err(format!("ferrum-kv: {line} {HINT}"))
+        }
     }
 }
 
-impl Flags {
-    /// Puts every flag that was given into `config`.
-    fn apply(self, config: &mut Config) {
-        fn put<T>(target: &mut T, given: Option<T>) {
-            if let Some(value) = given {
-                *target = value;
+/// A command line taken apart.
+#[derive(Debug, Default)]
+struct Given {
+    file: Option<PathBuf>,
+    reads_standard_input: bool,
+    options: Vec<GivenOption>,
+}
+
+#[derive(Debug)]
+struct GivenOption {
+    /// As it was written, without `--`.
+    name: String,
+    words: Vec<Vec<u8>>,
+}
+
+impl Given {
+    fn of(arguments: &[OsString]) -> Result<Given, String> {
+        let mut given = Given::default();
+        let mut words = arguments.iter().peekable();
+        if let Some(first) = words.next_if(|word| name_of(word).is_none()) {
+            given.take_file(first)?;
+        }
+        while let Some(word) = words.next() {
+            if word == "-" && words.peek().is_none() {
+                given.reads_standard_input = true;
+                continue;
+            }
+            let (name, first) = name_of(word).ok_or_else(|| unexpected(word))?;
+            let mut option = GivenOption { name, words: first.into_iter().collect() };
+            let is_end = |word: &OsString, after: Option<&&OsString>| {
+                word == "-" && after.is_none() || name_of(word).is_some()
+            };
+            while let Some(word) = words.peek().copied() {
+                let mut ahead = words.clone();
+                ahead.next();
+                if is_end(word, ahead.peek()) {
+                    break;
+                }
+                option.words.push(word.as_bytes().to_vec());
+                words.next();
+            }
+            match (option.name.as_str(), option.words.as_slice()) {
+                ("config", [path]) => given.take_file(OsStr::from_bytes(path))?,
+                ("config", _) => return Err("--config needs the name of a file".to_owned()),
+                _ => given.options.push(option),
             }
         }
-        if let Some(Address { host, port }) = self.addr {
-            config.bind = vec![host];
-            config.port = port;
+        Ok(given)
+    }
+
+    fn take_file(&mut self, path: &OsStr) -> Result<(), String> {
+        if path == "-" {
+            self.reads_standard_input = true;
+        } else if path.is_empty() || path.as_bytes().starts_with(b"-") || self.file.is_some() {
+            return Err(unexpected(path));
+        } else {
+            self.file = Some(path.into());
         }
-        put(&mut config.io_threads, self.io_threads);
-        put(&mut config.max_clients, self.maxclients);
-        put(&mut config.log_level, self.loglevel);
-        put(&mut config.client_timeout_seconds, self.client_timeout);
-        put(&mut config.active_expire_effort, self.active_expire_effort);
-        put(&mut config.databases, self.databases);
-        put(&mut config.proto_max_bulk_len_bytes, self.proto_max_bulk_len);
-        put(&mut config.client_query_buffer_limit_bytes, self.client_query_buffer_limit);
-        config.aof_path = self.aof_path.or(config.aof_path.take());
-        put(&mut config.append_fsync, self.appendfsync);
-        put(&mut config.auto_aof_rewrite_percentage, self.auto_aof_rewrite_percentage);
-        put(&mut config.auto_aof_rewrite_min_size_bytes, self.auto_aof_rewrite_min_size);
-        put(&mut config.max_memory_bytes, self.maxmemory);
-        put(&mut config.max_memory_policy, self.maxmemory_policy);
-        put(&mut config.max_memory_samples, self.maxmemory_samples);
-        put(&mut config.max_memory_eviction_tenacity, self.maxmemory_eviction_tenacity);
-        put(&mut config.lfu_log_factor, self.lfu_log_factor);
-        put(&mut config.lfu_decay_time_minutes, self.lfu_decay_time);
+        Ok(())
+    }
+
+    /// The settings: of the file, then those of standard input, then the options.
+    fn start(self) -> Result<Start, String> {
+        let mut start = Start::default();
+        let config = &mut start.config;
+        config.include_folder = std::env::current_dir().unwrap_or_default();
+        if let Some(path) = self.file {
+            file::read(config, &path).map_err(|fault| match fault {
+                file::Fault::File { .. } => format!("ferrum-kv: {fault}"),
+                fault => fault.to_string(),
+            })?;
+            // Fails only for an empty path, which is no file.
+            config.config_file = std::path::absolute(path).ok();
+        }
+        if self.reads_standard_input {
+            let mut text = Vec::new();
+            let read = std::io::stdin().read_to_end(&mut text);
+            read.map_err(|error| format!("ferrum-kv: cannot read standard input: {error}"))?;
+            let read = file::read_text(config, "of standard input", &text);
+            read.map_err(|fault| fault.to_string())?;
+            start.standard_input = Some(text);
+        }
+        for GivenOption { name, words } in self.options {
+            put(&mut start.config, &name, &words).map_err(|reason| {
+                let value = match directives::is_secret(name.as_bytes()) {
+                    true => " (not shown)".to_owned(),
+                    false => words.iter().map(|word| format!(" {}", lossy(word))).collect(),
+                };
+                format!("ferrum-kv: --{name}{value}: {reason} {HINT}")
+            })?;
+        }
+        Ok(start)
     }
 }
 
-/// Accepts a whole number within bounds, both included.
-fn counted(least: u64, most: u64) -> RangedU64ValueParser<usize> {
-    RangedU64ValueParser::new().range(least..=most)
+/// The name of an option, and the value after its `=`; none if the word is no option.
+fn name_of(word: &OsStr) -> Option<(String, Option<Vec<u8>>)> {
+    let rest = word.as_bytes().strip_prefix(b"--")?;
+    let (name, value) = match rest.iter().position(|&byte| byte == b'=') {
+        Some(place) => (&rest[..place], Some(rest[place + 1..].to_vec())),
+        None => (rest, None),
+    };
+    let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_".contains(byte);
+    let name = String::from_utf8(name.to_ascii_lowercase()).ok();
+    name.filter(|name| name.bytes().all(|byte| is_name(&byte))).map(|name| (name, value))
 }
 
-fn within(least: u64, most: u64) -> RangedU64ValueParser<u64> {
-    RangedU64ValueParser::new().range(least..=most)
+fn unexpected(word: &OsStr) -> String {
+    format!("unexpected argument '{}'", lossy(word.as_bytes()))
 }
 
-fn parse_policy(text: &str) -> Result<Policy, String> {
-    Policy::from_name(text.as_bytes()).ok_or_else(|| format!("expected one of {}", Policy::names()))
+fn lossy(word: &[u8]) -> String {
+    OsString::from_vec(word.to_vec()).to_string_lossy().into_owned()
 }
 
-fn parse_io_threads(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(threads) if threads <= IO_THREADS_MAX => Ok(threads),
-        Ok(_) => Err(format!("at most {IO_THREADS_MAX} worker threads")),
-        Err(_) => Err("expected a whole number, 0 for one per core".to_owned()),
+/// Puts what an option says into `config`.
+fn put(config: &mut Config, name: &str, words: &[Vec<u8>]) -> Result<(), String> {
+    if name == help::ADDRESS {
+        let [word] = words else {
+            return Err("one HOST:PORT is expected".to_owned());
+        };
+        let Address { host, port } = lossy(word).parse()?;
+        config.bind = vec![host];
+        config.port = port;
+        return Ok(());
     }
-}
-
-fn parse_size(text: &str) -> Result<u64, String> {
-    parse_memory(text).map(|bytes| bytes as u64)
-}
-
-fn parse_bulk_limit(text: &str) -> Result<usize, String> {
-    match parse_buffer_limit(text)? {
-        bytes if bytes > BULK_LEN_MAX_BYTES => Err("at most 512mb".to_owned()),
-        bytes => Ok(bytes),
+    let synonym = SYNONYMS.iter().find(|(short, _)| *short == name);
+    let name = synonym.map_or(name, |(_, name)| name);
+    if directives::find(name.as_bytes()).is_none() {
+        return Err("there is no such option".to_owned());
     }
-}
-
-fn parse_buffer_limit(text: &str) -> Result<usize, String> {
-    match parse_memory(text)? {
-        bytes if bytes < BUFFER_LIMIT_MIN_BYTES => Err("at least 1mb".to_owned()),
-        bytes => Ok(bytes),
-    }
+    file::apply(config, name.as_bytes(), words)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::{Scope, Score};
-
-    fn config(arguments: &[&str]) -> Result<Config, String> {
-        let arguments = [&["ferrum-kv"], arguments].concat();
-        match parse(arguments)? {
-            Request::Serve(config) => Ok(*config),
-            Request::Check(check) => panic!("{check:?}"),
-            Request::Show(text) => Err(text),
-        }
-    }
-
-    fn check(arguments: &[&str]) -> Result<Check, String> {
-        let arguments = [&["ferrum-kv", "check"], arguments].concat();
-        match parse(arguments)? {
-            Request::Check(check) => Ok(check),
-            other => panic!("{other:?}"),
-        }
-    }
-
-    #[test]
-    fn a_check_has_a_file_and_flags_of_its_own() {
-        let path = PathBuf::from("log.aof");
-        let expected = Check { path, fix: false, yes: false };
-        assert_eq!(check(&["log.aof"]), Ok(expected.clone()));
-        assert_eq!(check(&["--fix", "log.aof"]), Ok(Check { fix: true, ..expected.clone() }));
-        let both = Check { fix: true, yes: true, ..expected };
-        assert_eq!(check(&["log.aof", "--fix", "--yes"]), Ok(both));
-        for wrong in [&[][..], &["log.aof", "--yes"], &["log.aof", "--maxclients", "1"]] {
-            assert!(!check(wrong).unwrap_err().contains('\n'), "{wrong:?}");
-        }
-        assert!(config(&["--maxclients", "1", "check", "log.aof"]).is_err());
-    }
-
-    #[test]
-    fn no_flags_mean_the_defaults() {
-        assert_eq!(config(&[]), Ok(Config::default()));
-    }
-
-    #[test]
-    fn each_flag_reaches_its_setting() {
-        let config = config(&[
-            "--addr=[::1]:7000",
-            "--io-threads=3",
-            "--maxclients=50",
-            "--loglevel=warning",
-            "--client-timeout=9",
-            "--databases=2",
-            "--active-expire-effort=4",
-            "--proto-max-bulk-len=2mb",
-            "--client-query-buffer-limit=3mb",
-            "--aof-path=data/log",
-            "--appendfsync=Always",
-            "--auto-aof-rewrite-percentage=50",
-            "--auto-aof-rewrite-min-size=1mb",
-            "--maxmemory=100mb",
-            "--maxmemory-policy=Allkeys-AHE",
-            "--maxmemory-samples=7",
-            "--maxmemory-eviction-tenacity=100",
-            "--lfu-log-factor=0",
-            "--lfu-decay-time=2",
-        ]);
-        let expected = Config {
-            bind: vec!["::1".to_owned()],
-            port: 7000,
-            io_threads: 3,
-            max_clients: 50,
-            log_level: LogLevel::Warning,
-            client_timeout_seconds: 9,
-            active_expire_effort: 4,
-            databases: 2,
-            proto_max_bulk_len_bytes: 2 << 20,
-            client_query_buffer_limit_bytes: 3 << 20,
-            aof_path: Some("data/log".into()),
-            append_fsync: AppendFsync::Always,
-            auto_aof_rewrite_percentage: 50,
-            auto_aof_rewrite_min_size_bytes: 1 << 20,
-            max_memory_bytes: 100 << 20,
-            max_memory_policy: Policy::Evict(Scope::AllKeys, Score::Ahe),
-            max_memory_samples: 7,
-            max_memory_eviction_tenacity: 100,
-            lfu_log_factor: 0,
-            lfu_decay_time_minutes: 2,
-            ..Config::default()
-        };
-        assert_eq!(config, Ok(expected));
-    }
-
-    #[test]
-    fn a_value_out_of_range_is_one_clear_line() {
-        let error = config(&["--io-threads", "129"]).unwrap_err();
-        assert_eq!(
-            error,
-            "invalid value '129' for '--io-threads <N>': at most 128 worker threads \
-             (--help shows the options)"
-        );
-        for arguments in [
-            ["--maxclients", "0"],
-            ["--databases", "0"],
-            ["--proto-max-bulk-len", "1kb"],
-            ["--proto-max-bulk-len", "513mb"],
-            ["--addr", "nonsense"],
-            ["--loglevel", "loud"],
-            ["--client-timeout", "-1"],
-            ["--appendfsync", "sometimes"],
-            ["--auto-aof-rewrite-percentage", "2147483648"],
-            ["--auto-aof-rewrite-min-size", "1x"],
-            ["--maxmemory", "10%"],
-            ["--maxmemory", "kb"],
-            ["--maxmemory-policy", "lru"],
-            ["--maxmemory-samples", "0"],
-            ["--maxmemory-eviction-tenacity", "101"],
-            ["--lfu-log-factor", "2147483648"],
-            ["--lfu-decay-time", "-1"],
-            ["--no-such-flag", "1"],
-        ] {
-            let error = config(&arguments).unwrap_err();
-            assert!(!error.contains('\n'), "{error}");
-        }
-    }
-
-    #[test]
-    fn help_and_version_are_texts_to_show() {
-        assert!(config(&["--help"]).unwrap_err().contains("--io-threads"));
-        let version = config(&["--version"]).unwrap_err();
-        assert_eq!(version.trim(), concat!("ferrum-kv ", env!("CARGO_PKG_VERSION")));
-    }
-}
+mod tests;

@@ -1,21 +1,36 @@
 //! The settings of a server, as plain data.
 //!
 //! [`Config`] is what the rest of the server reads; where the values came from (the command line in
-//! [`cli`], defaults) is no concern of its readers. The values of a `Config` made here have
-//! been checked; whoever changes one afterwards keeps within the ranges given beside the fields.
-//! Units are part of the names.
+//! [`cli`], a configuration [`file`], CONFIG SET, defaults) is no concern of its readers. What a
+//! setting is called and what it may be is a row of [`directives`]. The values of a `Config` made
+//! here have been checked; whoever changes one afterwards keeps within the ranges given beside the
+//! fields. Units are part of the names.
+//!
+//! * [`directives`]: the rows;
+//! * [`file`]: reads configuration files, [`rewrite`] writes one anew; [`quote`] writes words;
+//! * `wildcard`: names of files to include;
+//! * [`cli`]: the command line, `help`: what is said of it;
+//! * `policy`, `units`: values.
 
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
-use std::path::PathBuf;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use crate::error::Error;
 
-#[cfg(not(any(loom, shuttle)))]
 pub mod cli;
+pub mod directives;
+pub mod file;
+mod help;
 mod policy;
+pub mod quote;
+pub mod rewrite;
 mod units;
+mod wildcard;
 
 pub use policy::{Policy, Scope, Score, TENACITY_MAX};
 pub use units::{memory_of, parse_memory};
@@ -49,6 +64,13 @@ pub struct Config {
     pub require_pass: Secret,
     /// Whether DEBUG may be used.
     pub enable_debug_command: Permission,
+    /// Whether settings may be changed that could be used to break in.
+    pub enable_protected_configs: Permission,
+    /// The configuration file, if there is one: an absolute path.
+    pub config_file: Option<PathBuf>,
+    /// Where the names of included files begin: the folder in which the process was started, or
+    /// empty for the current one.
+    pub include_folder: PathBuf,
     /// The working directory, to which relative paths belong.
     pub dir: PathBuf,
     /// Where messages go; standard error without it.
@@ -94,6 +116,14 @@ pub struct Config {
     pub client_query_buffer_limit_bytes: usize,
     /// The log of changes, or the manifest of one of Redis's; no log without it.
     pub aof_path: Option<PathBuf>,
+    /// Whether that path was not given, but found by [`find_log`](Config::find_log).
+    pub is_log_found: bool,
+    /// Whether to have a log also if no path is given.
+    pub append_only: bool,
+    /// Its name then.
+    pub append_filename: String,
+    /// Its folder, within the working directory.
+    pub append_dirname: String,
     /// When the log is synced, at the start.
     pub append_fsync: AppendFsync,
     /// By how many percent the log may grow before it is rewritten, at the start; 0 means never.
@@ -112,9 +142,27 @@ pub struct Config {
     pub lfu_log_factor: u64,
     /// Minutes after which it falls by one, at the start: up to [`INT_MAX`], 0 means never.
     pub lfu_decay_time_minutes: u64,
+    /// Settings of things that this server does not have, where they are not Redis's defaults.
+    pub without_effect: Ignored,
 }
 
 impl Config {
+    /// Decides on the path of the log, if there is to be one and no path is given: that of
+    /// redis-server's log in the working directory, of whatever version, or where its would be.
+    pub fn find_log(&mut self) {
+        if !self.append_only || self.aof_path.is_some() {
+            return;
+        }
+        let folder = Path::new(&self.append_dirname);
+        let path = folder.join(&self.append_filename);
+        let manifest = folder.join(format!("{}.manifest", self.append_filename));
+        // Before version 7 it was one file beside the snapshot.
+        let old = PathBuf::from(&self.append_filename);
+        let there = [path.clone(), manifest, old].into_iter().find(|path| path.exists());
+        self.aof_path = Some(there.unwrap_or(path));
+        self.is_log_found = true;
+    }
+
     /// The number of workers to start: what was asked for, or one per core this process may use,
     /// and never more than [`IO_THREADS_MAX`].
     pub fn workers(&self) -> usize {
@@ -141,6 +189,9 @@ impl Default for Config {
             protected_mode: true,
             require_pass: Secret::default(),
             enable_debug_command: Permission::No,
+            enable_protected_configs: Permission::No,
+            config_file: None,
+            include_folder: PathBuf::new(),
             dir: PathBuf::from("."),
             log_file: None,
             pid_file: None,
@@ -166,6 +217,10 @@ impl Default for Config {
             proto_max_bulk_len_bytes: 512 << 20,
             client_query_buffer_limit_bytes: 1 << 30,
             aof_path: None,
+            is_log_found: false,
+            append_only: false,
+            append_filename: "appendonly.aof".to_owned(),
+            append_dirname: "appendonlydir".to_owned(),
             append_fsync: AppendFsync::EverySecond,
             auto_aof_rewrite_percentage: 100,
             auto_aof_rewrite_min_size_bytes: 64 << 20,
@@ -175,8 +230,45 @@ impl Default for Config {
             max_memory_eviction_tenacity: 10,
             lfu_log_factor: 10,
             lfu_decay_time_minutes: 1,
+            without_effect: Ignored::default(),
         }
     }
+}
+
+/// Values of settings without effect, by name. Some are secrets of other servers, so only the names
+/// are printed.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Ignored(BTreeMap<&'static str, Vec<u8>>);
+
+impl Ignored {
+    /// The value of this name, if it is not the default.
+    pub fn get(&self, name: &str) -> Option<&[u8]> {
+        self.0.get(name).map(Vec::as_slice)
+    }
+
+    /// Keeps a value; none for the default.
+    pub fn put(&mut self, name: &'static str, value: Option<Vec<u8>>) {
+        match value {
+            Some(value) => self.0.insert(name, value),
+            None => self.0.remove(name),
+        };
+    }
+}
+
+impl fmt::Debug for Ignored {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+/// The path that these bytes are; none if there are none.
+pub(crate) fn path_of(bytes: &[u8]) -> Option<PathBuf> {
+    (!bytes.is_empty()).then(|| PathBuf::from(OsStr::from_bytes(bytes)))
+}
+
+/// The bytes that a path is; none if there is none.
+pub(crate) fn path_bytes(path: Option<&Path>) -> Vec<u8> {
+    path.map(|path| path.as_os_str().as_bytes().to_vec()).unwrap_or_default()
 }
 
 /// What may not be shown: it is left out of everything that is printed.

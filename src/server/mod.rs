@@ -18,6 +18,8 @@
 //! server is loading (`loading`). Connections whose replies or changes have to wait for the log's
 //! writer, or for a client that runs commands alone, do so in `waits`.
 //!
+//! What happens before is in [`startup`].
+//!
 //! To stop, the main thread closes the listening sockets and the channels to the workers. Each
 //! worker then answers what its clients have already sent, closes, and ends; when all have ended,
 //! the log is brought to the disk, and [`run`] returns.
@@ -34,6 +36,7 @@ mod rewriter;
 mod signals;
 mod socket;
 mod stages;
+pub mod startup;
 mod waits;
 mod worker;
 

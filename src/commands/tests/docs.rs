@@ -62,7 +62,14 @@ fn subcommands_are_listed_by_full_name() {
         assert!(list.contains(&format!("\r\n{name}\r\n")), "{name}");
     }
     let admin = server.line(&mut connection, "COMMAND LIST FILTERBY ACLCAT ADMIN");
-    for name in ["bgrewriteaof", "client|kill", "client|pause", "config|get", "config|set"] {
+    for name in [
+        "bgrewriteaof",
+        "client|kill",
+        "client|pause",
+        "config|get",
+        "config|rewrite",
+        "config|set",
+    ] {
         assert!(admin.contains(&format!("\r\n{name}\r\n")), "{name} in {admin}");
     }
     assert!(!admin.contains("client|id"), "{admin}");
