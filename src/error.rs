@@ -34,6 +34,13 @@ pub enum Error {
         /// Why the operating system refused it.
         source: io::Error,
     },
+    /// A server that was asked for does not answer.
+    Ping {
+        /// Its address.
+        address: SocketAddr,
+        /// Why not.
+        source: io::Error,
+    },
     /// The limit of open files leaves no room for even one client.
     OpenFiles {
         /// The limit of the process, in file descriptors.
@@ -90,6 +97,7 @@ impl fmt::Display for Error {
                 }
                 _ => write!(f, "cannot listen on {address}: {source}"),
             },
+            Error::Ping { address, source } => write!(f, "no answer from {address}: {source}"),
             Error::OpenFiles { limit, reserved } => write!(
                 f,
                 "the limit of open files is {limit}, the server needs {reserved} for itself and \
@@ -114,6 +122,7 @@ impl std::error::Error for Error {
         match self {
             Error::Resolve { source, .. }
             | Error::Listen { source, .. }
+            | Error::Ping { source, .. }
             | Error::Thread { source, .. }
             | Error::EventLoop { source, .. }
             | Error::Signals(source) => Some(source),

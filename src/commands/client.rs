@@ -25,6 +25,8 @@ pub struct Client {
     pub protocol: Protocol,
     /// Set when the connection is to be closed once its replies are written.
     pub close_after_reply: bool,
+    /// Set when the peer is to see the connection end with the process, and not before.
+    pub ends_with_server: bool,
     /// The command under way that goes on over several turns.
     pub(super) work: Option<Box<dyn Work>>,
     /// What is queued, between MULTI and EXEC.
@@ -47,6 +49,7 @@ impl Client {
             database: 0,
             protocol: Protocol::Resp2,
             close_after_reply: false,
+            ends_with_server: false,
             work: None,
             queue: None,
             watches: Watches::new(),

@@ -102,6 +102,8 @@ pub enum Awaited {
     Turn,
     /// That this client has all out.
     Exclusion,
+    /// A moment. A client that has all out keeps them out until then.
+    Moment(Instant),
 }
 
 /// One worker's means of running commands. Not to be moved to another thread.
@@ -211,7 +213,8 @@ impl Engine {
             counts: Counts::default(),
         };
         let progress = run(&mut context, &mut self.window, batch, input, at);
-        if !matches!(progress, Progress::Stall(_, Awaited::Exclusion)) {
+        let keeps = matches!(progress, Progress::Stall(_, Awaited::Exclusion | Awaited::Moment(_)));
+        if !keeps {
             context.client.give_back_exclusion();
         }
         let counts = context.counts;
@@ -243,7 +246,7 @@ impl Engine {
     /// One slice of active expiry, well under a millisecond. Returns when the next one is due,
     /// `None` for the next tick.
     pub fn sweep(&mut self) -> Option<Duration> {
-        if !admission::may_sweep(&self.state) {
+        if self.state.tunables.active_expire.get() == 0 || !admission::may_sweep(&self.state) {
             return None;
         }
         let effort = self.state.tunables.active_expire_effort.get() as u32;
@@ -284,6 +287,7 @@ impl Engine {
             }
             Awaited::Turn => exclusion.is_free(),
             Awaited::Exclusion => exclusive::is_at_hand(exclusion, self.local.member(), client),
+            Awaited::Moment(moment) => Instant::now() >= moment,
         }
     }
 
@@ -493,5 +497,5 @@ fn run_work(
         let is_closed = context.client.close_after_reply;
         return if is_closed { Progress::Close } else { Progress::Flush(next) };
     }
-    Progress::Flush(long::run(context, args, begin, at))
+    long::run(context, args, begin, at)
 }

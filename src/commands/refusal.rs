@@ -98,6 +98,14 @@ pub(super) enum Refusal<'a> {
     UnknownAttribute(&'a [u8]),
     /// CLIENT SETINFO: a value with a space or a control character for this attribute.
     AttributeValue(&'a [u8]),
+    /// A command, its name in capitals and in small letters, that the settings do not allow.
+    Protected(&'static str, &'static str),
+    /// DEBUG: no such subcommand, or not with so many arguments.
+    DebugSubcommand(&'a [u8]),
+    /// DEBUG ERROR: whatever the client wants to see as an error.
+    Echo(&'a [u8]),
+    /// REPLCONF does not know the option.
+    ReplicaOption(&'a [u8]),
     /// COMMAND GETKEYS: there is no such command.
     GetKeysUnknownCommand,
     /// COMMAND GETKEYS: the command has no keys.
@@ -171,6 +179,15 @@ impl Refusal<'_> {
                 let reason = b" cannot contain spaces, newlines or special characters.";
                 return join(&[b"ERR ", c_text(name), reason]);
             }
+            Refusal::Protected(name, option) => return protected(name, option).into(),
+            Refusal::DebugSubcommand(name) => {
+                let start = b"ERR unknown subcommand or wrong number of arguments for '";
+                return join(&[start, quote(name, QUOTE_MAX), b"'. Try DEBUG HELP."]);
+            }
+            Refusal::Echo(text) => return c_text(text).to_vec().into(),
+            Refusal::ReplicaOption(option) => {
+                return join(&[b"ERR Unrecognized REPLCONF option: ", c_text(option)]);
+            }
             Refusal::Syntax => "ERR syntax error",
             Refusal::NotAnInteger => "ERR value is not an integer or out of range",
             Refusal::Overflow => "ERR increment or decrement would overflow",
@@ -211,6 +228,16 @@ impl Refusal<'_> {
         };
         fixed.as_bytes().into()
     }
+}
+
+/// The refusal of a command that has to be enabled by a setting.
+fn protected(name: &str, option: &str) -> Vec<u8> {
+    let text = format!(
+        "ERR {name} command not allowed. If the enable-{option}-command option is set to \
+         \"local\", you can run it from a local connection, otherwise you need to set this option \
+         in the configuration file, and then restart the server."
+    );
+    text.into_bytes()
 }
 
 /// The reply to an unknown command: its name and the first of its arguments.

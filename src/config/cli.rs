@@ -12,8 +12,8 @@ use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
 
 use super::{
-    Address, AppendFsync, Config, INT_MAX, IO_THREADS_MAX, LogLevel, Policy, TENACITY_MAX,
-    parse_memory,
+    Address, AppendFsync, Config, INT_MAX, IO_THREADS_MAX, LogLevel, Permission, Policy,
+    Supervised, TENACITY_MAX, parse_memory,
 };
 
 /// The least that the two buffer limits can be (Redis's own bound for both), in bytes.
@@ -86,6 +86,14 @@ struct Flags {
     #[arg(long, value_name = "BYTES", value_parser = parse_size)]
     auto_aof_rewrite_min_size: Option<u64>,
 
+    /// Who may use DEBUG: no, yes or local [default: no]
+    #[arg(long, value_name = "WHO", value_parser = parse_permission)]
+    enable_debug_command: Option<Permission>,
+
+    /// Who is told that the server is ready: no, systemd, upstart or auto [default: no]
+    #[arg(long, value_name = "BY", value_parser = parse_supervised)]
+    supervised: Option<Supervised>,
+
     /// Most memory that the data may take; 0 means any amount [default: 0]
     #[arg(long, value_name = "BYTES", value_parser = parse_size)]
     maxmemory: Option<u64>,
@@ -118,6 +126,21 @@ struct Flags {
 enum Task {
     /// Verify a log and print what is in it; exit code 0 if it is whole
     Check(Check),
+    /// Ask a server whether it serves; exit code 0 if it does
+    Ping(Ping),
+}
+
+/// Which server to ask. A password comes from the environment variable REDISCLI_AUTH.
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
+pub struct Ping {
+    /// Its address
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:6380")]
+    pub addr: Address,
+
+    /// How long to wait for its answer
+    #[arg(long, value_name = "SECONDS", default_value_t = 5)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub timeout: u64,
 }
 
 /// What to check, and what may be done to it.
@@ -143,6 +166,8 @@ pub enum Request {
     Serve(Box<Config>),
     /// Verify a log.
     Check(Check),
+    /// Ask a server whether it serves.
+    Ping(Ping),
     /// Print this text (help or version) and end well.
     Show(String),
 }
@@ -156,6 +181,7 @@ pub fn parse<A: Into<OsString> + Clone>(
 ) -> Result<Request, String> {
     match Flags::try_parse_from(arguments) {
         Ok(Flags { task: Some(Task::Check(check)), .. }) => Ok(Request::Check(check)),
+        Ok(Flags { task: Some(Task::Ping(ping)), .. }) => Ok(Request::Ping(ping)),
         Ok(flags) => {
             let mut config = Config::default();
             flags.apply(&mut config);
@@ -200,6 +226,8 @@ impl Flags {
         put(&mut config.append_fsync, self.appendfsync);
         put(&mut config.auto_aof_rewrite_percentage, self.auto_aof_rewrite_percentage);
         put(&mut config.auto_aof_rewrite_min_size_bytes, self.auto_aof_rewrite_min_size);
+        put(&mut config.enable_debug_command, self.enable_debug_command);
+        put(&mut config.supervised, self.supervised);
         put(&mut config.max_memory_bytes, self.maxmemory);
         put(&mut config.max_memory_policy, self.maxmemory_policy);
         put(&mut config.max_memory_samples, self.maxmemory_samples);
@@ -216,6 +244,25 @@ fn counted(least: u64, most: u64) -> RangedU64ValueParser<usize> {
 
 fn within(least: u64, most: u64) -> RangedU64ValueParser<u64> {
     RangedU64ValueParser::new().range(least..=most)
+}
+
+fn parse_permission(text: &str) -> Result<Permission, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "no" => Ok(Permission::No),
+        "yes" => Ok(Permission::Yes),
+        "local" => Ok(Permission::Local),
+        _ => Err("expected one of no, yes, local".to_owned()),
+    }
+}
+
+fn parse_supervised(text: &str) -> Result<Supervised, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "no" => Ok(Supervised::No),
+        "systemd" => Ok(Supervised::Systemd),
+        "upstart" => Ok(Supervised::Upstart),
+        "auto" => Ok(Supervised::Auto),
+        _ => Err("expected one of no, systemd, upstart, auto".to_owned()),
+    }
 }
 
 fn parse_policy(text: &str) -> Result<Policy, String> {
@@ -258,6 +305,7 @@ mod tests {
         match parse(arguments)? {
             Request::Serve(config) => Ok(*config),
             Request::Check(check) => panic!("{check:?}"),
+            Request::Ping(ping) => panic!("{ping:?}"),
             Request::Show(text) => Err(text),
         }
     }
@@ -282,6 +330,18 @@ mod tests {
             assert!(!check(wrong).unwrap_err().contains('\n'), "{wrong:?}");
         }
         assert!(config(&["--maxclients", "1", "check", "log.aof"]).is_err());
+    }
+
+    #[test]
+    fn a_ping_has_an_address_and_a_time() {
+        let ping = |arguments: &[&str]| match parse([&["ferrum-kv", "ping"], arguments].concat())
+            .expect("well formed")
+        {
+            Request::Ping(ping) => (ping.addr.to_string(), ping.timeout),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(ping(&[]), ("127.0.0.1:6380".to_owned(), 5));
+        assert_eq!(ping(&["--addr=h:1", "--timeout=9"]), ("h:1".to_owned(), 9));
     }
 
     #[test]

@@ -10,6 +10,7 @@
 //! - when its replies tell of what the log does not have on the disk yet and must have: they are
 //!   not sent before. It waits once for all replies of a round. If the disk fails meanwhile they
 //!   are never sent: the log's refusal takes the place of each;
+//! - when it is to wait for a moment (its replies so far are sent; it watches for the client to go);
 //! - when the log has no room for what it is about to change, when another client has all out, or
 //!   when it waits to have them out itself.
 //!
@@ -28,6 +29,8 @@
 
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
+use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
@@ -35,8 +38,10 @@ use std::task::{Context, Poll, ready};
 
 use bytes::BufMut;
 use log::{debug, error};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::time::{Sleep, sleep_until};
 
 use super::clients::{Order, Place, Presence};
 use super::desk::Desk;
@@ -92,6 +97,8 @@ enum Stage {
     Await(Then),
     /// Send the replies, then go on.
     Send(Then),
+    /// Wait for a moment, then execute.
+    Doze,
 }
 
 /// What follows when all replies are sent.
@@ -164,6 +171,8 @@ pub(super) struct Connection {
     aside: Vec<u8>,
     /// Bytes received and sent in this turn.
     turn_bytes: usize,
+    /// The end of a wait for a moment.
+    timer: Option<Pin<Box<Sleep>>>,
     /// Reads left, once the server stops.
     finishing: Option<usize>,
     presence: Rc<Presence>,
@@ -195,6 +204,7 @@ impl Connection {
             desk: None,
             aside: Vec::new(),
             turn_bytes: 0,
+            timer: None,
             finishing: None,
             presence,
             place: Some(place),
@@ -218,6 +228,18 @@ impl Connection {
         while poll_fn(|cx| self.poll_turn(cx)).await == Turn::Yield {
             // Behind the other connections, and behind what the event loop finds.
             tokio::task::yield_now().await;
+        }
+        if self.client.ends_with_server {
+            self.leave_open();
+        }
+    }
+
+    /// Has the peer see the connection end when the process does. It costs a descriptor of a server
+    /// that is about to end.
+    fn leave_open(&self) {
+        // Where no descriptor is left, the client sees the end a little early.
+        if let Ok(socket) = self.stream.as_fd().try_clone_to_owned() {
+            std::mem::forget(socket);
         }
     }
 
@@ -300,6 +322,10 @@ impl Connection {
                             self.stage = Stage::Execute;
                             return Poll::Ready(Turn::Yield);
                         }
+                        Then::Stall(Awaited::Moment(moment)) => {
+                            self.timer = Some(Box::pin(sleep_until(moment.into())));
+                            self.stage = Stage::Doze;
+                        }
                         Then::Stall(awaited) => {
                             self.stage = Stage::Execute;
                             let client = self.client.id;
@@ -309,6 +335,39 @@ impl Connection {
                         Then::Close => return Poll::Ready(Turn::Close),
                     }
                 }
+                Stage::Doze => {
+                    if self.finishing.is_some() {
+                        return Poll::Ready(Turn::Close);
+                    }
+                    match self.poll_doze(cx) {
+                        Poll::Ready(true) => self.stage = Stage::Execute,
+                        Poll::Ready(false) => return Poll::Ready(Turn::Close),
+                        Poll::Pending => return Poll::Pending,
+                    }
+                }
+            }
+        }
+    }
+
+    /// Waits for the moment, or for the client to go (false).
+    fn poll_doze(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        let is_over = self.timer.as_mut().is_none_or(|timer| timer.as_mut().poll(cx).is_ready());
+        if is_over {
+            self.timer = None;
+            return Poll::Ready(true);
+        }
+        // The end is not seen behind commands that wait to be received: a client that has sent some
+        // is still there for them.
+        loop {
+            if ready!(self.stream.poll_read_ready(cx)).is_err() {
+                return Poll::Ready(false);
+            }
+            let peek = || SockRef::from(&self.stream).peek(&mut [MaybeUninit::uninit()]);
+            match self.stream.try_io(Interest::READABLE, peek) {
+                Ok(0) => return Poll::Ready(false),
+                Ok(_) => return Poll::Pending,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_) => return Poll::Ready(false),
             }
         }
     }

@@ -17,7 +17,8 @@
 //! server is loading (`loading`). Connections whose replies or changes have to wait for the log's
 //! writer, or for a client that runs commands alone, do so in `waits`.
 //!
-//! To stop, the main thread closes the listening socket and the channels to the workers. Each
+//! A server stops at a signal, or when a client has sent SHUTDOWN; whoever supervises the process is
+//! told of its start and its end (`supervision`). To stop, the main thread closes the listening socket and the channels to the workers. Each
 //! worker then answers what its clients have already sent, closes, and ends; when all have ended,
 //! the log is brought to the disk, and [`run`] returns.
 
@@ -29,8 +30,10 @@ mod load;
 mod loading;
 mod open_files;
 mod panics;
+mod ping;
 mod rewriter;
 mod signals;
+mod supervision;
 mod waits;
 mod worker;
 
@@ -40,6 +43,7 @@ use std::time::Duration;
 
 use log::{error, info, warn};
 use tokio::runtime::{Builder, LocalOptions, LocalRuntime, Runtime};
+use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 
@@ -47,6 +51,7 @@ use self::acceptor::{Acceptor, Seat};
 use self::load::Load;
 use self::loading::{Loaded, Loader};
 use self::signals::Signals;
+use self::supervision::Supervisor;
 use self::waits::Alarm;
 use self::worker::{Arrival, Inbox};
 use crate::aof::Lock;
@@ -58,6 +63,7 @@ use crate::sync::Arc;
 use crate::sync::plain::{AtomicBool, Ordering};
 
 pub use self::panics::log_panics;
+pub use self::ping::{Answer, ping};
 
 /// What the binary knows about how it was built.
 #[derive(Clone, Copy, Debug)]
@@ -66,7 +72,7 @@ pub struct Build {
     pub allocator: &'static str,
 }
 
-/// Runs a server on this thread until SIGINT or SIGTERM, then stops it gracefully.
+/// Runs a server on this thread until SIGINT, SIGTERM or SHUTDOWN, then stops it gracefully.
 ///
 /// # Errors
 /// What kept it from starting or ended it before its time. [`Error::Interrupted`] when a second
@@ -102,6 +108,9 @@ pub fn run(mut config: Config, build: Build) -> Result<(), Error> {
         opened.map(|opened| Loader::start(Arc::clone(&state), opened, alarms, Arc::clone(&stop)));
     let loader = loader.transpose()?;
     let stats = Arc::clone(state.stats.worker(workers));
+    let asked = Arc::new(Notify::new());
+    let ask = Arc::clone(&asked);
+    state.shutdown.on_ask(Box::new(move || ask.notify_one()));
     let result = runtime.block_on(async {
         let signals = Signals::new()?;
         let acceptor =
@@ -109,7 +118,9 @@ pub fn run(mut config: Config, build: Build) -> Result<(), Error> {
                 let name = MAIN_THREAD.to_owned();
                 Error::EventLoop { name, source }
             })?;
-        let server = Running { state: &state, signals, ended: crew.ended, workers, loader, stop };
+        let supervisor = Supervisor::new(state.config.supervised);
+        let (state, ended) = (&*state, crew.ended);
+        let server = Running { state, signals, asked, supervisor, ended, workers, loader, stop };
         server.serve(acceptor).await
     });
     // The process is about to end: freeing millions of keys one by one would only delay it.
@@ -142,6 +153,9 @@ const DISK_PATIENCE: Duration = Duration::from_secs(30);
 struct Running<'s> {
     state: &'s ServerState,
     signals: Signals,
+    /// Told when a client wants the server to stop.
+    asked: Arc<Notify>,
+    supervisor: Supervisor,
     ended: UnboundedReceiver<usize>,
     workers: usize,
     /// The log's, as long as it loads.
@@ -164,7 +178,7 @@ impl Running<'_> {
             Err(_) => self.stop_log().await.unwrap_or_else(|error| error!("{error}")),
         }
         if result.is_ok() {
-            info!("All clients are served, bye bye...");
+            info!("FerrumKV is now ready to exit, bye bye...");
         }
         result
     }
@@ -174,13 +188,19 @@ impl Running<'_> {
         mut acceptor: Acceptor,
         lock: &mut Option<Lock>,
     ) -> Result<(), Error> {
-        if self.loader.is_none() {
-            info!("{READY}");
+        match self.loader {
+            Some(_) => self.supervisor.say("Loading the append only file"),
+            None => self.say_ready(),
         }
-        let signal = loop {
+        loop {
             tokio::select! {
                 biased;
-                signal = self.signals.stop() => break signal,
+                signal = self.signals.stop() => {
+                    info!("Received {signal} scheduling shutdown...");
+                    break;
+                }
+                // The command has said who wants it.
+                () = self.asked.notified() => break,
                 index = self.ended.recv() => {
                     let name = worker_name(index.unwrap_or_default());
                     return Err(Error::WorkerDied { name });
@@ -189,13 +209,14 @@ impl Running<'_> {
                     self.loader = None;
                     if let Loaded::Ready(taken) = loaded? {
                         *lock = Some(taken);
-                        info!("{READY}");
+                        self.say_ready();
                     }
                 }
                 () = acceptor.accept() => {}
             }
-        };
-        info!("Received {signal}: no new connections, answering what was received...");
+        }
+        info!("No new connections, answering what was received...");
+        self.supervisor.stopping();
         drop(acceptor);
         // Relaxed: a word to threads that look at it now and then.
         self.stop.store(true, Ordering::Relaxed);
@@ -216,6 +237,11 @@ impl Running<'_> {
             }
         }
         Ok(())
+    }
+
+    fn say_ready(&self) {
+        info!("{READY}");
+        self.supervisor.ready(READY);
     }
 
     /// Has the log written and synced. No worker is left to change anything.
