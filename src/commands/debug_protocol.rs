@@ -5,6 +5,10 @@ use super::refusal::Refusal;
 use super::row::Outcome;
 use crate::resp::Protocol;
 
+/// Redis's number with a fraction.
+#[expect(clippy::approx_constant, reason = "it is what Redis sends, to the digit")]
+const DOUBLE: f64 = 3.141;
+
 /// Writes a value of the type that a client names. The values are Redis's.
 pub(super) fn reply<'a>(context: &mut Context<'_>, kind: &[u8]) -> Outcome<'a> {
     let out = &mut *context.out;
@@ -12,7 +16,7 @@ pub(super) fn reply<'a>(context: &mut Context<'_>, kind: &[u8]) -> Outcome<'a> {
     match kind.to_ascii_lowercase().as_slice() {
         b"string" => out.bulk(b"Hello World"),
         b"integer" => out.integer(12345),
-        b"double" => out.double(3.141),
+        b"double" => out.double(DOUBLE),
         b"bignum" => out.big_number("1234567999999999999999999999999999999"),
         b"null" => out.null(),
         b"array" => {

@@ -22,8 +22,7 @@ pub(super) static ROWS: [Row; 1] = [Row {
     ..Row::BASE
 }];
 
-/// Two halves of a picture that one symmetric rule fills like a crystal: its number is that of iron
-/// in the table of elements.
+/// The number of iron in the table of elements. From one cell this rule grows nested triangles.
 const IRON: u8 = 26;
 
 const COLUMNS: usize = 63;

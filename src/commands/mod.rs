@@ -10,8 +10,8 @@
 //! * `string`, `counter`, `bits`, `keys`, `connection`, `server`, `info`, `memory`, `multi` hold
 //!   rows and handlers by family;
 //!   `hello`, `help`, `config`, `command_info`, `docs`, `key_arguments` are the larger handlers;
-//! * `saves`, `shutdown`, `replication`, `wait`, `cluster`, `modules`, `debug`, `lolwut` answer what
-//!   those ask who operate servers;
+//! * `saves`, `shutdown`, `replication`, `wait`, `cluster`, `modules`, `debug`, `lolwut` answer
+//!   what those ask who operate servers;
 //! * `engine` runs batches, `dispatch` one command, `long` what is done in steps;
 //! * `each_key` and `atomic` run commands of several keys at one instant; `multi`, `queue` and
 //!   `exec` are transactions of several commands, `exclusive` is for those that have to be alone;

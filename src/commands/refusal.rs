@@ -172,22 +172,12 @@ impl Refusal<'_> {
             Refusal::HelloOption(option) => {
                 return join(&[b"ERR Syntax error in HELLO option '", c_text(option), b"'"]);
             }
-            Refusal::UnknownAttribute(name) => {
-                return join(&[b"ERR Unrecognized option '", c_text(name), b"'"]);
-            }
-            Refusal::AttributeValue(name) => {
-                let reason = b" cannot contain spaces, newlines or special characters.";
-                return join(&[b"ERR ", c_text(name), reason]);
-            }
-            Refusal::Protected(name, option) => return protected(name, option).into(),
-            Refusal::DebugSubcommand(name) => {
-                let start = b"ERR unknown subcommand or wrong number of arguments for '";
-                return join(&[start, quote(name, QUOTE_MAX), b"'. Try DEBUG HELP."]);
-            }
-            Refusal::Echo(text) => return c_text(text).to_vec().into(),
-            Refusal::ReplicaOption(option) => {
-                return join(&[b"ERR Unrecognized REPLCONF option: ", c_text(option)]);
-            }
+            Refusal::UnknownAttribute(_)
+            | Refusal::AttributeValue(_)
+            | Refusal::Protected(..)
+            | Refusal::DebugSubcommand(_)
+            | Refusal::Echo(_)
+            | Refusal::ReplicaOption(_) => return self.of_one_command(),
             Refusal::Syntax => "ERR syntax error",
             Refusal::NotAnInteger => "ERR value is not an integer or out of range",
             Refusal::Overflow => "ERR increment or decrement would overflow",
@@ -227,6 +217,31 @@ impl Refusal<'_> {
             Refusal::GetKeysArity => "ERR Invalid number of arguments specified for command",
         };
         fixed.as_bytes().into()
+    }
+}
+
+impl Refusal<'_> {
+    /// The text of what one command alone says.
+    fn of_one_command(&self) -> Cow<'static, [u8]> {
+        match self {
+            Refusal::UnknownAttribute(name) => {
+                join(&[b"ERR Unrecognized option '", c_text(name), b"'"])
+            }
+            Refusal::AttributeValue(name) => {
+                let reason = b" cannot contain spaces, newlines or special characters.";
+                join(&[b"ERR ", c_text(name), reason])
+            }
+            Refusal::Protected(name, option) => protected(name, option).into(),
+            Refusal::DebugSubcommand(name) => {
+                let start = b"ERR unknown subcommand or wrong number of arguments for '";
+                join(&[start, quote(name, QUOTE_MAX), b"'. Try DEBUG HELP."])
+            }
+            Refusal::ReplicaOption(option) => {
+                join(&[b"ERR Unrecognized REPLCONF option: ", c_text(option)])
+            }
+            Refusal::Echo(text) => c_text(text).to_vec().into(),
+            _ => Cow::Borrowed(b"ERR"),
+        }
     }
 }
 

@@ -10,7 +10,7 @@
 //! - when its replies tell of what the log does not have on the disk yet and must have: they are
 //!   not sent before. It waits once for all replies of a round. If the disk fails meanwhile they
 //!   are never sent: the log's refusal takes the place of each;
-//! - when it is to wait for a moment (its replies so far are sent; it watches for the client to go);
+//! - when it is to wait for a moment (its replies so far are sent);
 //! - when the log has no room for what it is about to change, when another client has all out, or
 //!   when it waits to have them out itself.
 //!
@@ -29,8 +29,6 @@
 
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
-use std::mem::MaybeUninit;
-use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
@@ -38,14 +36,14 @@ use std::task::{Context, Poll, ready};
 
 use bytes::BufMut;
 use log::{debug, error};
-use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, Interest, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::{Sleep, sleep_until};
 
 use super::clients::{Order, Place, Presence};
 use super::desk::Desk;
+use super::doze::{self, Doze, Woken};
 use super::load::Share;
+use super::slices::fill_slices;
 use super::waits::Need;
 use super::worker::Worker;
 use crate::commands::{Awaited, Client, Position, Progress};
@@ -171,8 +169,8 @@ pub(super) struct Connection {
     aside: Vec<u8>,
     /// Bytes received and sent in this turn.
     turn_bytes: usize,
-    /// The end of a wait for a moment.
-    timer: Option<Pin<Box<Sleep>>>,
+    /// A wait for a moment.
+    doze: Doze,
     /// Reads left, once the server stops.
     finishing: Option<usize>,
     presence: Rc<Presence>,
@@ -204,7 +202,7 @@ impl Connection {
             desk: None,
             aside: Vec::new(),
             turn_bytes: 0,
-            timer: None,
+            doze: Doze::default(),
             finishing: None,
             presence,
             place: Some(place),
@@ -230,16 +228,7 @@ impl Connection {
             tokio::task::yield_now().await;
         }
         if self.client.ends_with_server {
-            self.leave_open();
-        }
-    }
-
-    /// Has the peer see the connection end when the process does. It costs a descriptor of a server
-    /// that is about to end.
-    fn leave_open(&self) {
-        // Where no descriptor is left, the client sees the end a little early.
-        if let Ok(socket) = self.stream.as_fd().try_clone_to_owned() {
-            std::mem::forget(socket);
+            doze::leave_open(&self.stream);
         }
     }
 
@@ -323,7 +312,7 @@ impl Connection {
                             return Poll::Ready(Turn::Yield);
                         }
                         Then::Stall(Awaited::Moment(moment)) => {
-                            self.timer = Some(Box::pin(sleep_until(moment.into())));
+                            self.doze.begin(moment);
                             self.stage = Stage::Doze;
                         }
                         Then::Stall(awaited) => {
@@ -335,39 +324,11 @@ impl Connection {
                         Then::Close => return Poll::Ready(Turn::Close),
                     }
                 }
-                Stage::Doze => {
-                    if self.finishing.is_some() {
-                        return Poll::Ready(Turn::Close);
-                    }
-                    match self.poll_doze(cx) {
-                        Poll::Ready(true) => self.stage = Stage::Execute,
-                        Poll::Ready(false) => return Poll::Ready(Turn::Close),
-                        Poll::Pending => return Poll::Pending,
-                    }
-                }
-            }
-        }
-    }
-
-    /// Waits for the moment, or for the client to go (false).
-    fn poll_doze(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
-        let is_over = self.timer.as_mut().is_none_or(|timer| timer.as_mut().poll(cx).is_ready());
-        if is_over {
-            self.timer = None;
-            return Poll::Ready(true);
-        }
-        // The end is not seen behind commands that wait to be received: a client that has sent some
-        // is still there for them.
-        loop {
-            if ready!(self.stream.poll_read_ready(cx)).is_err() {
-                return Poll::Ready(false);
-            }
-            let peek = || SockRef::from(&self.stream).peek(&mut [MaybeUninit::uninit()]);
-            match self.stream.try_io(Interest::READABLE, peek) {
-                Ok(0) => return Poll::Ready(false),
-                Ok(_) => return Poll::Pending,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(_) => return Poll::Ready(false),
+                Stage::Doze if self.finishing.is_some() => return Poll::Ready(Turn::Close),
+                Stage::Doze => match ready!(self.doze.poll(&self.stream, cx)) {
+                    Woken::ByTime => self.stage = Stage::Execute,
+                    Woken::ByDeparture => return Poll::Ready(Turn::Close),
+                },
             }
         }
     }
@@ -525,7 +486,7 @@ impl Connection {
                 Some(bytes) => ready!(stream.poll_write(cx, bytes))?,
                 None => {
                     let mut slices = [IoSlice::new(&[]); SLICES_MAX];
-                    let filled = fill_slices(replies, &mut slices);
+                    let filled = fill_slices(replies, &mut slices, TURN_BYTES_MAX);
                     ready!(stream.poll_write_vectored(cx, &slices[..filled]))?
                 }
             };
@@ -568,27 +529,6 @@ impl Connection {
         self.count();
         self.worker.give_back_desk(desk);
     }
-}
-
-/// Fills `slices` with the first replies, at most about a turn's worth of bytes: a single write of
-/// a large value could copy as much as the socket's buffer takes and the client reads meanwhile.
-/// Returns how many it filled.
-fn fill_slices<'a>(replies: &'a ReplyBuffer, slices: &mut [IoSlice<'a>]) -> usize {
-    let mut filled = 0;
-    let mut bytes = 0;
-    for (slice, chunk) in slices.iter_mut().zip(replies.chunks()) {
-        if bytes >= TURN_BYTES_MAX {
-            break;
-        }
-        let chunk = &chunk[..chunk.len().min(TURN_BYTES_MAX)];
-        *slice = IoSlice::new(chunk);
-        filled += 1;
-        bytes += chunk.len();
-        if chunk.len() == TURN_BYTES_MAX {
-            break;
-        }
-    }
-    filled
 }
 
 impl Drop for Connection {

@@ -17,15 +17,17 @@
 //! server is loading (`loading`). Connections whose replies or changes have to wait for the log's
 //! writer, or for a client that runs commands alone, do so in `waits`.
 //!
-//! A server stops at a signal, or when a client has sent SHUTDOWN; whoever supervises the process is
-//! told of its start and its end (`supervision`). To stop, the main thread closes the listening socket and the channels to the workers. Each
-//! worker then answers what its clients have already sent, closes, and ends; when all have ended,
-//! the log is brought to the disk, and [`run`] returns.
+//! A server stops at a signal, or when a client has sent SHUTDOWN; whoever supervises the process
+//! is told of its start and its end (`supervision`). To stop, the main thread closes the listening
+//! socket and the channels to the workers. Each worker then answers what its clients have already
+//! sent, closes, and ends; when all have ended, the log is brought to the disk, and [`run`]
+//! returns. A connection that only waits for a moment (`doze`) is closed.
 
 mod acceptor;
 mod clients;
 mod connection;
 mod desk;
+mod doze;
 mod load;
 mod loading;
 mod open_files;
@@ -33,6 +35,7 @@ mod panics;
 mod ping;
 mod rewriter;
 mod signals;
+mod slices;
 mod supervision;
 mod waits;
 mod worker;

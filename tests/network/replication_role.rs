@@ -66,19 +66,15 @@ fn their_descriptions_are_those_of_redis() {
 fn command_list_count_and_getkeys_answer_as_redis_does() {
     let (redis, ours) = (RedisServer::start(), Server::start());
     let (mut redis, mut ours) = (redis.connect(), ours.connect());
-    for command in "COMMAND LIST FILTERBY|COMMAND LIST FILTERBY x|COMMAND LIST FILTERBY x y|\
+    // A bar apart, so the one in a subcommand's name is matched by a question mark.
+    let commands = "COMMAND LIST FILTERBY|COMMAND LIST FILTERBY x|COMMAND LIST FILTERBY x y|\
         COMMAND LIST FILTERBY MODULE nope|COMMAND LIST FILTERBY ACLCAT nope|\
         COMMAND LIST FILTERBY PATTERN nope*|COMMAND LIST FILTERBY PATTERN shutdow?|\
-        COMMAND LIST FILTERBY PATTERN SHUTDOWN|COMMAND LIST x|COMMAND COUNT x|\
-        COMMAND LIST FILTERBY PATTERN module|load*|\
-        COMMAND GETKEYS DEBUG OBJECT k|COMMAND GETKEYS WAIT 1 1|COMMAND GETKEYS CLUSTER INFO|\
-        COMMAND GETKEYS MSET a 1 b 2|COMMAND GETKEYSANDFLAGS SET a b|COMMAND GETKEYS SHUTDOWN"
-        .split("|")
-        .collect::<Vec<_>>()
-        .join("|")
-        .replace("module|load", "module?load")
-        .split('|')
-    {
+        COMMAND LIST FILTERBY PATTERN SHUTDOWN|COMMAND LIST FILTERBY PATTERN module?loade*|\
+        COMMAND LIST x|COMMAND COUNT x|COMMAND GETKEYS DEBUG OBJECT k|COMMAND GETKEYS WAIT 1 1|\
+        COMMAND GETKEYS CLUSTER INFO|COMMAND GETKEYS MSET a 1 b 2|\
+        COMMAND GETKEYSANDFLAGS SET a b|COMMAND GETKEYS SHUTDOWN";
+    for command in commands.split('|') {
         let (expected, reply) = (redis.call(&words(command)), ours.call(&words(command)));
         assert_eq!(show(&reply), show(&expected), "{command}");
     }
@@ -168,6 +164,6 @@ fn lolwut_shows_a_picture_and_both_versions() {
     let server = Server::start();
     let text = server.connect().ask("LOLWUT");
     assert!(text.contains("Redis ver. 7.0.15") && text.contains('#'), "{text}");
-    assert_ne!(server.connect().ask("LOLWUT VERSION 90"), text);
+    assert_ne!(server.connect().ask("LOLWUT VERSION 30"), text);
     assert!(server.connect().ask("LOLWUT VERSION x").starts_with("-ERR value is not an integer"));
 }

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use super::harness::{Client, LogFile, RedisServer, Server, encode, show, tool};
 
-/// A port of this process whose client sees the end of the server.
+/// Checks that a client that has asked for the end sees it, and that it is a good one.
 fn ended(mut client: Client, server: &mut Server) {
     assert_eq!(client.rest(), b"", "no reply");
     // The connection ends with the process: nobody listens any more.
