@@ -44,6 +44,13 @@ pub enum Error {
     },
     /// The settings leave no place to listen at.
     ListensNowhere,
+    /// A server that was asked for does not answer.
+    Ping {
+        /// Its address.
+        address: SocketAddr,
+        /// Why not.
+        source: io::Error,
+    },
     /// The limit of open files leaves no room for even one client.
     OpenFiles {
         /// The limit of the process, in file descriptors.
@@ -106,6 +113,7 @@ impl fmt::Display for Error {
             Error::ListensNowhere => {
                 write!(f, "configured to not listen anywhere: neither bind nor unixsocket is left")
             }
+            Error::Ping { address, source } => write!(f, "no answer from {address}: {source}"),
             Error::OpenFiles { limit, reserved } => write!(
                 f,
                 "the limit of open files is {limit}, the server needs {reserved} for itself and \
@@ -131,6 +139,7 @@ impl std::error::Error for Error {
             Error::Resolve { source, .. }
             | Error::Listen { source, .. }
             | Error::ListenUnix { source, .. }
+            | Error::Ping { source, .. }
             | Error::Thread { source, .. }
             | Error::EventLoop { source, .. }
             | Error::Signals(source) => Some(source),

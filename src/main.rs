@@ -1,12 +1,13 @@
 //! The `ferrum-kv` command: reads the command line and the configuration, sets up the process, runs
-//! the server or checks a log.
+//! the server, checks a log or asks another server whether it serves.
 
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use ferrum_kv::aof::{self, Fix};
 use ferrum_kv::commands;
-use ferrum_kv::config::cli::{self, Check, Request, Start};
+use ferrum_kv::config::cli::{self, Check, Ping, Request, Start};
 use ferrum_kv::server::startup::{self, PidFile, Role};
 use ferrum_kv::server::{self, Build};
 
@@ -22,6 +23,7 @@ fn main() -> ExitCode {
     let result = match cli::parse(std::env::args_os()) {
         Ok(Request::Serve(start)) => serve(*start).map(|()| true),
         Ok(Request::Check(request)) => check(&request),
+        Ok(Request::Ping(request)) => ping(&request),
         Ok(Request::Show(text)) => show(&text).map(|()| true),
         Err(refusal) => {
             eprintln!("{refusal}");
@@ -75,6 +77,16 @@ fn check(request: &Check) -> Result<bool, String> {
     };
     let mut out = std::io::stdout();
     aof::check(&request.path, fix, commands::is_logged, &mut out).map_err(|error| error.to_string())
+}
+
+/// Asks a server whether it serves. Returns whether it does.
+fn ping(request: &Ping) -> Result<bool, String> {
+    let password = std::env::var_os("REDISCLI_AUTH").unwrap_or_default();
+    let patience = Duration::from_secs(request.timeout);
+    let answer = server::ping(&request.addr, password.as_encoded_bytes(), patience);
+    let answer = answer.map_err(|error| error.to_string())?;
+    println!("{}", answer.text());
+    Ok(answer.is_well())
 }
 
 /// Asks on the terminal. Whatever is not a yes is a no.

@@ -35,6 +35,8 @@ pub struct Client {
     pub(super) reply_mode: ReplyMode,
     /// How many commands the EXEC has that it runs now.
     pub(super) executing: Option<usize>,
+    /// Set when the peer is to see the connection end with the process, and not before.
+    pub ends_with_server: bool,
     /// The command under way that goes on over several turns.
     pub(super) work: Option<Box<dyn Work>>,
     /// What is queued, between MULTI and EXEC.
@@ -65,6 +67,7 @@ impl Client {
             leaves_usage: false,
             reply_mode: ReplyMode::default(),
             executing: None,
+            ends_with_server: false,
             work: None,
             queue: None,
             watches: Watches::new(),

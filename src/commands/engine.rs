@@ -181,7 +181,8 @@ impl Engine {
         if context.client.reply_mode.is_any() {
             context.client.reply_mode.end_batch(context.out);
         }
-        if !matches!(progress, Progress::Stall(_, Awaited::Exclusion)) {
+        let keeps = matches!(progress, Progress::Stall(_, Awaited::Exclusion | Awaited::Moment(_)));
+        if !keeps {
             context.client.give_back_exclusion();
         }
         let counts = context.counts;
@@ -213,7 +214,8 @@ impl Engine {
     /// One slice of active expiry, well under a millisecond. Returns when the next one is due,
     /// `None` for the next tick.
     pub fn sweep(&mut self) -> Option<Duration> {
-        if !admission::may_sweep(&self.state) || self.state.pause.is_active() {
+        let is_off = self.state.tunables.active_expire.get() == 0;
+        if is_off || !admission::may_sweep(&self.state) || self.state.pause.is_active() {
             return None;
         }
         let effort = self.state.tunables.active_expire_effort.get() as u32;
@@ -256,6 +258,7 @@ impl Engine {
             Awaited::Turn => exclusion.is_free(),
             Awaited::Pause => !self.state.pause.is_active(),
             Awaited::Exclusion => exclusive::is_at_hand(exclusion, self.local.member(), client),
+            Awaited::Moment(moment) => Instant::now() >= moment,
         }
     }
 
@@ -536,5 +539,5 @@ fn run_work(
         let is_closed = context.client.close_after_reply;
         return if is_closed { Progress::Close } else { Progress::Flush(next) };
     }
-    Progress::Flush(long::run(context, args, begin, at))
+    long::run(context, args, begin, at)
 }

@@ -127,6 +127,13 @@ impl Persistence {
             && size * 100 / base >= u128::from(percentage) + 100
     }
 
+    /// When the data was last written as a whole, in seconds of Unix time: the end of the last
+    /// rewrite of the log, or the start of the server, as in Redis.
+    pub(super) fn saved_unix_seconds(&self) -> u64 {
+        let rewritten = self.rewriting.saved_unix_seconds();
+        rewritten.unwrap_or_else(|| self.loading.started_unix_seconds())
+    }
+
     /// When the log is synced.
     pub(super) fn append_fsync(&self) -> AppendFsync {
         // Relaxed, here and below: a setting, by which nothing is published.

@@ -1,5 +1,7 @@
 //! How far a batch has come, and what keeps it from going on.
 
+use std::time::Instant;
+
 /// Where in a batch to go on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Position {
@@ -43,4 +45,6 @@ pub enum Awaited {
     Exclusion,
     /// That the clients that were told to wait may go on.
     Pause,
+    /// A moment. A client that has all out keeps them out until then.
+    Moment(Instant),
 }

@@ -119,6 +119,14 @@ pub(super) enum Refusal<'a> {
     UnknownAttribute(&'a [u8]),
     /// CLIENT SETINFO: a value with a space or a control character for this attribute.
     AttributeValue(&'a [u8]),
+    /// A command, its name in capitals and in small letters, that the settings do not allow.
+    Protected(&'static str, &'static str),
+    /// DEBUG: no such subcommand, or not with so many arguments.
+    DebugSubcommand(&'a [u8]),
+    /// DEBUG ERROR: whatever the client wants to see as an error.
+    Echo(&'a [u8]),
+    /// REPLCONF does not know the option.
+    ReplicaOption(&'a [u8]),
     /// COMMAND GETKEYS: there is no such command.
     GetKeysUnknownCommand,
     /// COMMAND GETKEYS: the command has no keys.
@@ -193,6 +201,10 @@ impl Refusal<'_> {
                 let start = b"EXECABORT Transaction discarded because of: ";
                 return join(&[start, text.as_bytes()]);
             }
+            Refusal::Protected(..)
+            | Refusal::DebugSubcommand(_)
+            | Refusal::Echo(_)
+            | Refusal::ReplicaOption(_) => return self.of_one_command(),
             Refusal::Syntax => "ERR syntax error",
             Refusal::NotAnInteger => "ERR value is not an integer or out of range",
             Refusal::Overflow => "ERR increment or decrement would overflow",
@@ -280,6 +292,34 @@ impl Refusal<'_> {
             _ => Cow::Borrowed(b"ERR"),
         }
     }
+}
+
+impl Refusal<'_> {
+    /// The text of what one command alone says.
+    fn of_one_command(&self) -> Cow<'static, [u8]> {
+        match self {
+            Refusal::Protected(name, option) => protected(name, option).into(),
+            Refusal::DebugSubcommand(name) => {
+                let start = b"ERR unknown subcommand or wrong number of arguments for '";
+                join(&[start, quote(name, QUOTE_MAX), b"'. Try DEBUG HELP."])
+            }
+            Refusal::ReplicaOption(option) => {
+                join(&[b"ERR Unrecognized REPLCONF option: ", c_text(option)])
+            }
+            Refusal::Echo(text) => c_text(text).to_vec().into(),
+            _ => Cow::Borrowed(b"ERR"),
+        }
+    }
+}
+
+/// The refusal of a command that has to be enabled by a setting.
+fn protected(name: &str, option: &str) -> Vec<u8> {
+    let text = format!(
+        "ERR {name} command not allowed. If the enable-{option}-command option is set to \
+         \"local\", you can run it from a local connection, otherwise you need to set this option \
+         in the configuration file, and then restart the server."
+    );
+    text.into_bytes()
 }
 
 /// The reply to an unknown command: its name and the first of its arguments.

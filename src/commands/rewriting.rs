@@ -1,6 +1,6 @@
 //! Rewriting the log, between those who ask for it, the thread that does it, and INFO.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::sync::mpsc::Sender;
 use crate::sync::{Mutex, MutexGuard, PoisonError};
@@ -29,12 +29,21 @@ struct Facts {
     asked: Option<Instant>,
     last_took: Option<Duration>,
     last_is_well: bool,
+    /// When the last one that succeeded has ended, in seconds of Unix time.
+    saved_unix_seconds: Option<u64>,
     count: u64,
 }
 
 impl Default for Facts {
     fn default() -> Self {
-        Self { requests: None, asked: None, last_took: None, last_is_well: true, count: 0 }
+        Self {
+            requests: None,
+            asked: None,
+            last_took: None,
+            last_is_well: true,
+            saved_unix_seconds: None,
+            count: 0,
+        }
     }
 }
 
@@ -89,6 +98,15 @@ impl Rewriting {
         let mut facts = self.facts();
         facts.last_took = facts.asked.take().map(|asked| asked.elapsed());
         facts.last_is_well = is_well;
+        if is_well {
+            let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            facts.saved_unix_seconds = Some(unix.as_secs());
+        }
+    }
+
+    /// When the last rewrite that succeeded has ended, in seconds of Unix time.
+    pub(super) fn saved_unix_seconds(&self) -> Option<u64> {
+        self.facts().saved_unix_seconds
     }
 
     pub(super) fn report(&self) -> RewriteReport {

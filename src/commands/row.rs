@@ -351,9 +351,11 @@ impl Flags {
     pub(super) const NO_ASYNC_LOADING: Flags = Flags(1 << 10);
     /// Not in the log of slow commands, where those that it runs are.
     pub(super) const SKIP_SLOWLOG: Flags = Flags(1 << 11);
+    /// Not allowed after MULTI.
+    pub(super) const NO_MULTI: Flags = Flags(1 << 12);
 
     /// Changes no key, but is told to replicas: it waits when writes do.
-    pub(super) const MAY_REPLICATE: Flags = Flags(1 << 12);
+    pub(super) const MAY_REPLICATE: Flags = Flags(1 << 13);
 
     /// The names COMMAND INFO uses, in its order.
     const NAMES: [(Flags, &'static str); 13] = [
@@ -368,8 +370,8 @@ impl Flags {
         (Flags::FAST, "fast"),
         (Flags::NO_AUTH, "no_auth"),
         (Flags::NO_ASYNC_LOADING, "no_async_loading"),
+        (Flags::NO_MULTI, "no_multi"),
         (Flags::ALLOW_BUSY, "allow_busy"),
-        (Flags::MAY_REPLICATE, "may_replicate"),
     ];
 
     /// Both sets together.

@@ -12,7 +12,9 @@ use super::pause::Pause;
 use super::peers::{ClientFigures, Peers};
 use super::persistence::Persistence;
 use super::post::Post;
+use super::replication::ReplicationId;
 use super::settings::Settings;
+use super::shutdown::Shutdown;
 use super::tunables::Tunables;
 use crate::aof::writer::LogHandle;
 use crate::config::{AppendFsync, Config};
@@ -52,7 +54,9 @@ pub struct ServerState {
     /// 40 hexadecimal digits, new in every run.
     pub run_id: String,
     /// 40 hexadecimal digits that name the history of the data, for replication.
-    pub replication_id: String,
+    pub replication_id: ReplicationId,
+    /// The wish of a client that the server stops.
+    pub shutdown: Shutdown,
     /// The most bytes the data has taken, as far as sampled.
     peak_bytes: AtomicU64,
     last_client_id: AtomicU64,
@@ -91,7 +95,8 @@ impl ServerState {
             config,
             started: Instant::now(),
             run_id: random_id(),
-            replication_id: random_id(),
+            replication_id: ReplicationId::default(),
+            shutdown: Shutdown::default(),
             peak_bytes: AtomicU64::new(0),
             last_client_id: AtomicU64::new(0),
             cross_protocol: Occasional::new(Duration::from_secs(
@@ -171,7 +176,7 @@ impl fmt::Debug for ServerState {
 }
 
 /// 40 hexadecimal digits that differ from run to run. Not secret: an identifier.
-fn random_id() -> String {
+pub(super) fn random_id() -> String {
     let mut digits = String::new();
     while digits.len() < 40 {
         // Each `RandomState` has fresh random keys, which show in the hash of nothing.

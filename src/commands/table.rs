@@ -2,12 +2,13 @@
 
 use super::row::Row;
 use super::{
-    bits, connection, counter, expire, info, keys, memory, moves, multi, object, scan, serialize,
-    server, set, string, subsequence,
+    bits, cluster, connection, counter, debug, expire, info, keys, lolwut, memory, modules, moves,
+    multi, object, replication, saves, scan, serialize, server, set, shutdown, string, subsequence,
+    wait,
 };
 
 /// The rows of each family.
-pub(super) static FAMILIES: [&[Row]; 16] = [
+pub(super) static FAMILIES: [&[Row]; 24] = [
     &string::ROWS,
     &counter::ROWS,
     &bits::ROWS,
@@ -24,6 +25,14 @@ pub(super) static FAMILIES: [&[Row]; 16] = [
     &connection::ROWS,
     &server::ROWS,
     &info::ROWS,
+    &shutdown::ROWS,
+    &saves::ROWS,
+    &replication::ROWS,
+    &wait::ROWS,
+    &cluster::ROWS,
+    &modules::ROWS,
+    &debug::ROWS,
+    &lolwut::ROWS,
 ];
 
 /// Every command, subcommands not counted.

@@ -37,6 +37,8 @@ pub struct Tunables {
     pub max_clients: Tunable,
     pub client_timeout_seconds: Tunable,
     pub active_expire_effort: Tunable,
+    /// Whether keys past their deadline are searched for at all, 0 or 1. No setting: for DEBUG.
+    pub active_expire: Tunable,
     pub hz: Tunable,
     pub proto_max_bulk_len_bytes: Tunable,
     pub client_query_buffer_limit_bytes: Tunable,
@@ -59,6 +61,7 @@ impl Tunables {
             max_clients: number(config.max_clients),
             client_timeout_seconds: Tunable::new(config.client_timeout_seconds),
             active_expire_effort: Tunable::new(config.active_expire_effort.into()),
+            active_expire: Tunable::new(1),
             hz: Tunable::new(config.hz.into()),
             proto_max_bulk_len_bytes: number(config.proto_max_bulk_len_bytes),
             client_query_buffer_limit_bytes: number(config.client_query_buffer_limit_bytes),

@@ -6,7 +6,7 @@
 //! such a file from standard input. No flag has a default of its own: what is not given leaves the
 //! [`Config`] as it was.
 //!
-//! Tasks other than a server (`check`, `completions`, `man`) are subcommands.
+//! Tasks other than a server (`check`, `ping`, `completions`, `man`) are subcommands.
 
 use std::ffi::{OsStr, OsString};
 use std::io::Read;
@@ -36,6 +36,21 @@ pub(super) enum Task {
     },
     /// Print the manual page
     Man,
+    /// Ask a server whether it serves; exit code 0 if it does
+    Ping(Ping),
+}
+
+/// Which server to ask. A password comes from the environment variable REDISCLI_AUTH.
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
+pub struct Ping {
+    /// Its address
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:6380")]
+    pub addr: Address,
+
+    /// How long to wait for its answer
+    #[arg(long, value_name = "SECONDS", default_value_t = 5)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub timeout: u64,
 }
 
 /// What to check, and what may be done to it.
@@ -61,6 +76,8 @@ pub enum Request {
     Serve(Box<Start>),
     /// Verify a log.
     Check(Check),
+    /// Ask a server whether it serves.
+    Ping(Ping),
     /// Print this text (help, version, what a shell or `man` needs) and end well.
     Show(Vec<u8>),
 }
@@ -107,6 +124,7 @@ fn task(arguments: &[OsString]) -> Result<Request, String> {
         matches.and_then(|matches| <Task as clap::FromArgMatches>::from_arg_matches(&matches));
     match task {
         Ok(Task::Check(check)) => Ok(Request::Check(check)),
+        Ok(Task::Ping(ping)) => Ok(Request::Ping(ping)),
         Ok(Task::Completions { shell }) => Ok(Request::Show(help::completions(shell))),
         Ok(Task::Man) => Ok(Request::Show(help::manual())),
         Err(error) if !error.use_stderr() => Ok(Request::Show(error.to_string().into())),

@@ -8,7 +8,7 @@ use super::cli::Task;
 use super::directives;
 
 /// The subcommands.
-pub(super) const TASKS: [&str; 3] = ["check", "completions", "man"];
+pub(super) const TASKS: [&str; 4] = ["check", "ping", "completions", "man"];
 
 /// The option for host and port in one, which is no directive.
 pub(super) const ADDRESS: &str = "addr";

@@ -138,6 +138,12 @@ impl ReplyBuffer {
         self.aggregate(b'>', length);
     }
 
+    /// The start of `pairs` names with values that describe the reply that follows. RESP3 only.
+    pub fn attribute(&mut self, pairs: usize) {
+        debug_assert_eq!(self.protocol, Protocol::Resp3);
+        self.header(b'|', pairs);
+    }
+
     /// A floating-point number with 17 significant digits, as C's `%.17g` writes it; in RESP2 a
     /// bulk string.
     pub fn double(&mut self, value: f64) {

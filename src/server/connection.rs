@@ -10,6 +10,7 @@
 //! - when its replies tell of what the log does not have on the disk yet and must have: they are
 //!   not sent before. It waits once for all replies of a round. If the disk fails meanwhile they
 //!   are never sent: the log's refusal takes the place of each;
+//! - when it is to wait for a moment (its replies so far are sent);
 //! - when the log has no room for what it is about to change, when another client has all out, or
 //!   when it waits to have them out itself.
 //!
@@ -39,7 +40,9 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
 use super::clients::{Order, Place, Presence};
 use super::desk::Desk;
+use super::doze::{self, Doze, Woken};
 use super::load::Share;
+use super::slices::fill_slices;
 use super::socket::Socket;
 use super::stages::{Running, Stage, Then, Turn, Unsent};
 use super::waits::Need;
@@ -102,6 +105,8 @@ pub(super) struct Connection {
     aside: Vec<u8>,
     /// Bytes received and sent in this turn.
     turn_bytes: usize,
+    /// A wait for a moment.
+    doze: Doze,
     /// Reads left, once the server stops.
     finishing: Option<usize>,
     presence: Rc<Presence>,
@@ -134,6 +139,7 @@ impl Connection {
             desk: None,
             aside: Vec::new(),
             turn_bytes: 0,
+            doze: Doze::default(),
             finishing: None,
             presence,
             place: Some(place),
@@ -158,6 +164,9 @@ impl Connection {
         while poll_fn(|cx| self.poll_turn(cx)).await == Turn::Yield {
             // Behind the other connections, and behind what the event loop finds.
             tokio::task::yield_now().await;
+        }
+        if self.client.ends_with_server {
+            doze::leave_open(&self.stream);
         }
     }
 
@@ -250,6 +259,10 @@ impl Connection {
                         Then::Stall(Awaited::Pause) if self.finishing.is_some() => {
                             return Poll::Ready(Turn::Close);
                         }
+                        Then::Stall(Awaited::Moment(moment)) => {
+                            self.doze.begin(moment);
+                            self.stage = Stage::Doze;
+                        }
                         Then::Stall(awaited) => {
                             self.stage = Stage::Execute;
                             self.stalled = Some(awaited);
@@ -260,6 +273,11 @@ impl Connection {
                         Then::Close => return Poll::Ready(Turn::Close),
                     }
                 }
+                Stage::Doze if self.finishing.is_some() => return Poll::Ready(Turn::Close),
+                Stage::Doze => match ready!(self.doze.poll(&self.stream, cx)) {
+                    Woken::ByTime => self.stage = Stage::Execute,
+                    Woken::ByDeparture => return Poll::Ready(Turn::Close),
+                },
             }
         }
     }
@@ -428,7 +446,7 @@ impl Connection {
                 Some(bytes) => ready!(stream.poll_write(cx, bytes))?,
                 None => {
                     let mut slices = [IoSlice::new(&[]); SLICES_MAX];
-                    let filled = fill_slices(replies, &mut slices);
+                    let filled = fill_slices(replies, &mut slices, TURN_BYTES_MAX);
                     ready!(stream.poll_write_vectored(cx, &slices[..filled]))?
                 }
             };
@@ -489,27 +507,6 @@ impl Connection {
         });
         self.worker.give_back_desk(desk);
     }
-}
-
-/// Fills `slices` with the first replies, at most about a turn's worth of bytes: a single write of
-/// a large value could copy as much as the socket's buffer takes and the client reads meanwhile.
-/// Returns how many it filled.
-fn fill_slices<'a>(replies: &'a ReplyBuffer, slices: &mut [IoSlice<'a>]) -> usize {
-    let mut filled = 0;
-    let mut bytes = 0;
-    for (slice, chunk) in slices.iter_mut().zip(replies.chunks()) {
-        if bytes >= TURN_BYTES_MAX {
-            break;
-        }
-        let chunk = &chunk[..chunk.len().min(TURN_BYTES_MAX)];
-        *slice = IoSlice::new(chunk);
-        filled += 1;
-        bytes += chunk.len();
-        if chunk.len() == TURN_BYTES_MAX {
-            break;
-        }
-    }
-    filled
 }
 
 impl Drop for Connection {

@@ -20,23 +20,29 @@
 //!
 //! What happens before is in [`startup`].
 //!
-//! To stop, the main thread closes the listening sockets and the channels to the workers. Each
-//! worker then answers what its clients have already sent, closes, and ends; when all have ended,
-//! the log is brought to the disk, and [`run`] returns.
+//! A server stops at a signal, or when a client has sent SHUTDOWN; whoever supervises the process
+//! is told of its start and its end (`supervision`). To stop, the main thread closes the listening
+//! sockets and the channels to the workers. Each worker then answers what its clients have already
+//! sent, closes, and ends; when all have ended, the log is brought to the disk, and [`run`]
+//! returns. A connection that only waits for a moment (`doze`) is closed.
 
 mod acceptor;
 mod clients;
 mod connection;
 mod desk;
+mod doze;
 mod listen;
 mod load;
 mod loading;
 mod panics;
+mod ping;
 mod rewriter;
 mod signals;
+mod slices;
 mod socket;
 mod stages;
 pub mod startup;
+mod supervision;
 mod waits;
 mod worker;
 
@@ -45,6 +51,7 @@ use std::time::Duration;
 
 use log::{error, info, warn};
 use tokio::runtime::{Builder, LocalOptions, LocalRuntime, Runtime};
+use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 
@@ -53,6 +60,7 @@ use self::listen::Listeners;
 use self::load::Load;
 use self::loading::{Loaded, Loader};
 use self::signals::Signals;
+use self::supervision::Supervisor;
 use self::waits::Alarm;
 use self::worker::{Arrival, Inbox};
 use crate::aof::Lock;
@@ -64,6 +72,7 @@ use crate::sync::Arc;
 use crate::sync::plain::{AtomicBool, Ordering};
 
 pub use self::panics::log_panics;
+pub use self::ping::{Answer, ping};
 
 /// What the binary knows about how it was built.
 #[derive(Clone, Copy, Debug)]
@@ -72,7 +81,7 @@ pub struct Build {
     pub allocator: &'static str,
 }
 
-/// Runs a server on this thread until SIGINT or SIGTERM, then stops it gracefully.
+/// Runs a server on this thread until SIGINT, SIGTERM or SHUTDOWN, then stops it gracefully.
 ///
 /// # Errors
 /// What kept it from starting or ended it before its time. [`Error::Interrupted`] when a second
@@ -107,6 +116,9 @@ pub fn run(mut config: Config, build: Build) -> Result<(), Error> {
         opened.map(|opened| Loader::start(Arc::clone(&state), opened, alarms, Arc::clone(&stop)));
     let loader = loader.transpose()?;
     let stats = Arc::clone(state.stats.worker(workers));
+    let asked = Arc::new(Notify::new());
+    let ask = Arc::clone(&asked);
+    state.shutdown.on_ask(Box::new(move || ask.notify_one()));
     let result = runtime.block_on(async {
         let signals = Signals::new()?;
         let acceptor =
@@ -114,7 +126,9 @@ pub fn run(mut config: Config, build: Build) -> Result<(), Error> {
                 let name = MAIN_THREAD.to_owned();
                 Error::EventLoop { name, source }
             })?;
-        let server = Running { state: &state, signals, ended: crew.ended, workers, loader, stop };
+        let supervisor = Supervisor::new(state.config.supervised);
+        let (state, ended) = (&*state, crew.ended);
+        let server = Running { state, signals, asked, supervisor, ended, workers, loader, stop };
         server.serve(acceptor).await
     });
     // The process is about to end: freeing millions of keys one by one would only delay it.
@@ -136,6 +150,9 @@ const DISK_PATIENCE: Duration = Duration::from_secs(30);
 struct Running<'s> {
     state: &'s ServerState,
     signals: Signals,
+    /// Told when a client wants the server to stop.
+    asked: Arc<Notify>,
+    supervisor: Supervisor,
     ended: UnboundedReceiver<usize>,
     workers: usize,
     /// The log's, as long as it loads.
@@ -158,14 +175,16 @@ impl Running<'_> {
             Err(_) => self.stop_log().await.unwrap_or_else(|error| error!("{error}")),
         }
         if result.is_ok() {
-            info!("All clients are served, bye bye...");
+            info!("FerrumKV is now ready to exit, bye bye...");
         }
         result
     }
 
     /// Says that all commands are served, in Redis's words.
     fn say_ready(&self) {
-        info!("Ready to accept connections");
+        const READY: &str = "Ready to accept connections";
+        info!("{READY}");
+        self.supervisor.ready(READY);
         if let Some(path) = &self.state.config.unix_socket {
             info!("The server is now ready to accept connections at {}", path.display());
         }
@@ -176,13 +195,19 @@ impl Running<'_> {
         mut acceptor: Acceptor,
         lock: &mut Option<Lock>,
     ) -> Result<(), Error> {
-        if self.loader.is_none() {
-            self.say_ready();
+        match self.loader {
+            Some(_) => self.supervisor.say("Loading the append only file"),
+            None => self.say_ready(),
         }
-        let signal = loop {
+        loop {
             tokio::select! {
                 biased;
-                signal = self.signals.stop() => break signal,
+                signal = self.signals.stop() => {
+                    info!("Received {signal} scheduling shutdown...");
+                    break;
+                }
+                // The command has said who wants it.
+                () = self.asked.notified() => break,
                 index = self.ended.recv() => {
                     let name = worker_name(index.unwrap_or_default());
                     return Err(Error::WorkerDied { name });
@@ -196,8 +221,9 @@ impl Running<'_> {
                 }
                 () = acceptor.accept() => {}
             }
-        };
-        info!("Received {signal}: no new connections, answering what was received...");
+        }
+        info!("No new connections, answering what was received...");
+        self.supervisor.stopping();
         drop(acceptor);
         // Relaxed: a word to threads that look at it now and then.
         self.stop.store(true, Ordering::Relaxed);

@@ -4,12 +4,12 @@
 
 use std::io::{self, IoSlice};
 use std::net::TcpStream as StdTcpStream;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
 /// A socket that no event loop watches, on its way to a worker. Non-blocking already.
@@ -65,11 +65,36 @@ impl Socket {
         }
     }
 
+    /// Waits until something may be there to be read.
+    pub(super) fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Socket::Tcp(stream) => stream.poll_read_ready(cx),
+            Socket::Unix(stream) => stream.poll_read_ready(cx),
+        }
+    }
+
+    /// Tries what would read without the event loop, which learns of it when nothing is there.
+    pub(super) fn try_to_read<T>(&self, read: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+        match self {
+            Socket::Tcp(stream) => stream.try_io(Interest::READABLE, read),
+            Socket::Unix(stream) => stream.try_io(Interest::READABLE, read),
+        }
+    }
+
     /// The number of its descriptor.
     pub(super) fn descriptor(&self) -> RawFd {
         match self {
             Socket::Tcp(stream) => stream.as_raw_fd(),
             Socket::Unix(stream) => stream.as_raw_fd(),
+        }
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Socket::Tcp(stream) => stream.as_fd(),
+            Socket::Unix(stream) => stream.as_fd(),
         }
     }
 }

@@ -13,6 +13,8 @@ pub(super) enum Stage {
     Await(Then),
     /// Send the replies, then go on.
     Send(Then),
+    /// Wait for a moment, then execute.
+    Doze,
 }
 
 /// What follows when all replies are sent.

@@ -1,0 +1,158 @@
+//! DEBUG: what tests and those who look into a server ask for.
+//!
+//! It is allowed only where `enable-debug-command` says so, since it can stop the server for as
+//! long as the client likes, or fill its memory. As in Redis it is one command: its subcommands are
+//! in no table of their own. Those that take time are works (`debug_sleep`, `debug_populate`), all
+//! others answer at once.
+
+use std::net::SocketAddr;
+
+use super::context::{Context, with_bytes};
+use super::long::Work;
+use super::refusal::Refusal;
+use super::row::{Flags, Handler, Outcome, Row};
+use super::{debug_populate, debug_protocol, debug_sleep, payload};
+use crate::config::Permission;
+use crate::resp::Args;
+use crate::store::{Encoding, Entry, Value};
+
+pub(super) static ROWS: [Row; 1] = [Row {
+    name: "debug",
+    arity: -2,
+    flags: Flags::ADMIN.and(Flags::NOSCRIPT).and(Flags::LOADING).and(Flags::STALE),
+    summary: "Commands for tests, where the settings allow them",
+    complexity: "Depends on the subcommand",
+    handler: Handler::Work(debug),
+    ..Row::BASE
+}];
+
+const HELP: &[&str] = &[
+    "DEBUG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+    "CHANGE-REPL-ID",
+    "    Gives the history of the data another name.",
+    "ERROR <string>",
+    "    Answers with this error.",
+    "HELP",
+    "    Describes the subcommands.",
+    "LOG <message>",
+    "    Writes a message to the log of the server.",
+    "OBJECT <key>",
+    "    Shows how a key is kept.",
+    "POPULATE <count> [<prefix>] [<size>]",
+    "    Makes keys key:0, key:1 and so on, those that are not there; with values of this size.",
+    "PROTOCOL <type>",
+    "    Answers with a value of this type: string, integer, double, bignum, null, array, set,",
+    "    map, attrib, push, verbatim, true, false.",
+    "SET-ACTIVE-EXPIRE <0|1>",
+    "    Ends the search for keys past their deadline, or begins it again.",
+    "SLEEP <seconds>",
+    "    Answers after this time; no other command runs meanwhile.",
+];
+
+/// What a subcommand does that is done at once.
+#[derive(Debug)]
+struct Done;
+
+impl Work for Done {
+    fn step(&mut self, _: &mut Context<'_>) -> bool {
+        true
+    }
+}
+
+/// Refuses DEBUG to those who may not use it.
+pub(super) fn check_permission(context: &Context<'_>) -> Result<(), Refusal<'static>> {
+    let is_allowed = match context.state.config.enable_debug_command {
+        Permission::Yes => true,
+        Permission::Local => is_local(&context.client.peer.address),
+        Permission::No => false,
+    };
+    if is_allowed { Ok(()) } else { Err(Refusal::Protected("DEBUG", "debug")) }
+}
+
+/// Whether a peer is on this machine: at a loopback address, or at no address (a Unix socket).
+fn is_local(peer: &str) -> bool {
+    peer.parse().map_or(true, |address: SocketAddr| address.ip().to_canonical().is_loopback())
+}
+
+fn debug<'a>(context: &mut Context<'_>, args: &Args<'a>) -> Result<Box<dyn Work>, Refusal<'a>> {
+    check_permission(context)?;
+    match (args.get(1).to_ascii_lowercase().as_slice(), args.len()) {
+        (b"sleep", 3) => return Ok(Box::new(debug_sleep::begin(args.get(2)))),
+        (b"populate", 3..=5) => return Ok(Box::new(debug_populate::begin(context, args)?)),
+        (b"protocol", 3) => debug_protocol::reply(context, args.get(2))?,
+        (b"object", 3) => object(context, args)?,
+        (b"error", 3) => return Err(Refusal::Echo(args.get(2))),
+        (b"log", 3) => {
+            log::warn!("DEBUG LOG: {}", args.get(2).escape_ascii());
+            context.out.ok();
+        }
+        (b"set-active-expire", 3) => {
+            let is_on = args.get(2) != b"0";
+            context.state.tunables.active_expire.set(is_on.into());
+            context.out.ok();
+        }
+        (b"change-repl-id", 2) => {
+            context.state.replication_id.change();
+            context.out.ok();
+        }
+        (b"loadaof", 2) => return Err(NO_RELOAD),
+        (b"reload", _) => return Err(NO_RELOAD),
+        (b"help", 2) => {
+            context.out.array(HELP.len());
+            HELP.iter().for_each(|line| context.out.simple(line));
+        }
+        _ => return Err(Refusal::DebugSubcommand(args.get(1))),
+    }
+    Ok(Box::new(Done))
+}
+
+/// The log goes on while clients are served; to load it over them there is no safe way.
+const NO_RELOAD: Refusal<'static> =
+    Refusal::Text("ERR The data cannot be loaded again while the server runs: restart it");
+
+/// DEBUG OBJECT key.
+fn object<'a>(context: &mut Context<'_>, args: &Args<'a>) -> Outcome<'a> {
+    let now = context.session.seconds();
+    let key = context.state.keyspace.key(args.get(2));
+    let described = context.database.peek(&context.session, key, |entry| describe(entry, now));
+    context.out.simple(&described.ok_or(Refusal::NoSuchKey)?);
+    Ok(())
+}
+
+/// What is in a payload of DUMP besides the value: its type, a version, a checksum.
+const PAYLOAD_EXTRA_BYTES: usize = 1 + 2 + 8;
+
+fn describe(entry: Entry<'_>, now_seconds: u64) -> String {
+    let (address, payload) = match entry.value() {
+        Value::Integer(number) => (std::ptr::null(), payload::encode_integer(number)),
+        value => with_bytes(value, |bytes| (bytes.as_ptr(), payload::encode(bytes))),
+    };
+    let encoding = match entry.encoding() {
+        Encoding::Int => "int",
+        Encoding::Embedded => "embstr",
+        Encoding::Raw => "raw",
+    };
+    let idle_seconds = entry.idle_seconds(now_seconds);
+    // 24 bits, as in Redis.
+    let used = now_seconds.saturating_sub(idle_seconds) & 0xff_ffff;
+    format!(
+        "Value at:{address:p} refcount:1 encoding:{encoding} serializedlength:{} lru:{used} \
+         lru_seconds_idle:{idle_seconds}",
+        payload.len().saturating_sub(PAYLOAD_EXTRA_BYTES)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_on_this_machine_is_local() {
+        for peer in ["127.0.0.1:1", "127.1.2.3:65535", "[::1]:7", "[::ffff:127.0.0.1]:7", "/s:0"] {
+            assert!(is_local(peer), "{peer}");
+        }
+        for peer in ["10.0.0.1:1", "[fe80::1]:7", "[::ffff:10.0.0.1]:7"] {
+            assert!(!is_local(peer), "{peer}");
+        }
+    }
+}
