@@ -70,6 +70,8 @@ pub struct WorkerStats {
     pub commands_processed: Counter,
     /// Error replies sent: of commands, of the protocol, of refused connections.
     pub error_replies: Counter,
+    /// Connections closed because too much waited to be sent to them.
+    pub output_limit_disconnections: Counter,
     /// Bytes read from sockets.
     pub net_input_bytes: Counter,
     /// Bytes written to sockets.

@@ -1,8 +1,10 @@
 //! What the server knows of one connection.
 
 use super::long::Work;
+use super::monitor::Monitoring;
 use super::multi::Watches;
 use super::peers::{Marks, Peer};
+use super::pubsub::Subscriptions;
 use super::queue::Queue;
 use super::reply_mode::ReplyMode;
 use super::row::Row;
@@ -45,6 +47,10 @@ pub struct Client {
     pub(super) watches: Watches,
     /// The right to be the only one who runs commands, while it has or waits for it.
     pub(super) ownership: Option<Ownership>,
+    /// What it listens to.
+    pub(super) subscriptions: Option<Box<Subscriptions>>,
+    /// Its place among the monitors.
+    pub(super) monitoring: Option<Monitoring>,
 }
 
 impl Client {
@@ -72,12 +78,43 @@ impl Client {
             queue: None,
             watches: Watches::new(),
             ownership: None,
+            subscriptions: None,
+            monitoring: None,
         }
     }
 
     /// Bytes of the commands that wait for EXEC, about.
     pub fn queued_bytes(&self) -> usize {
         self.queue.as_ref().map_or(0, |queue| queue.taken_bytes())
+    }
+
+    /// How many channels, patterns and channels of the shard it listens to.
+    pub fn subscriptions(&self) -> [usize; 3] {
+        self.subscriptions.as_ref().map_or([0; 3], |own| own.counts())
+    }
+
+    /// Whether it listens to anything.
+    #[inline]
+    pub fn is_listening(&self) -> bool {
+        self.subscriptions.is_some()
+    }
+
+    /// Whether it is shown all commands.
+    #[inline]
+    pub fn is_monitor(&self) -> bool {
+        self.monitoring.is_some()
+    }
+
+    /// Whether it is told what it has not asked for.
+    #[inline]
+    pub fn is_marked(&self) -> bool {
+        self.is_listening() || self.is_monitor()
+    }
+
+    /// Ends all that it is told without having asked.
+    pub(super) fn stop_listening(&mut self) {
+        self.subscriptions = None;
+        self.monitoring = None;
     }
 
     /// Gives the connection a name; the empty one takes it away.
@@ -111,6 +148,9 @@ impl Client {
         figures.queued_bytes.set(self.queued_bytes() as u64);
         self.peer.note_protocol(self.protocol);
         self.peer.mark(Marks::CLOSING, self.close_after_reply);
+        self.peer.mark(Marks::MONITOR, self.is_monitor());
+        let [channels, patterns, shard_channels] = self.subscriptions();
+        self.peer.set_subscriptions(channels, patterns, shard_channels);
         self.peer.mark(Marks::NO_EVICT, self.is_spared);
         self.peer.mark(Marks::NO_TOUCH, self.leaves_usage);
     }

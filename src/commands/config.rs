@@ -81,6 +81,7 @@ pub(super) fn set<'a>(context: &mut Context<'_>, args: &Args<'a>) -> Outcome<'a>
     }
     *current = new;
     drop(current);
+    context.follow_settings();
     context.out.ok();
     Ok(())
 }

@@ -3,10 +3,12 @@
 use bytes::Bytes;
 
 use super::client::Client;
+use super::outbox::Outgoing;
 use super::persistence::Stage;
 use super::queue::Queue;
 use super::refusal::Refusal;
 use super::state::ServerState;
+use crate::config::EventClasses;
 use crate::record::parse_canonical;
 use crate::resp::{Args, LARGE_ARG, ReplyBuffer};
 use crate::store::{Attendance, Database, Evictor, MAX_LENGTH, NewValue, Session, Value};
@@ -39,6 +41,14 @@ pub(super) struct Context<'e> {
     pub(super) evictor: &'e mut Evictor,
     /// What the batch has counted so far.
     pub(super) counts: Counts,
+    /// The number of the worker that runs it.
+    pub(super) worker: usize,
+    /// Which events of keys are told.
+    pub(super) notifies: EventClasses,
+    /// What is to be told when the command is done.
+    pub(super) outbox: Vec<Outgoing>,
+    /// Whether commands need more than to be run (module `care`).
+    pub(super) needs_care: bool,
 }
 
 /// Counted in a batch; added to the worker's statistics at its end.
@@ -126,7 +136,7 @@ pub(super) fn new_value<'a>(args: &Args<'a>, index: usize) -> NewValue<'a> {
 }
 
 #[inline]
-fn large<'a>(args: &Args<'a>, index: usize) -> Option<&'a Bytes> {
+pub(super) fn large<'a>(args: &Args<'a>, index: usize) -> Option<&'a Bytes> {
     // Shorter arguments never have a buffer of their own, and their length is at hand.
     if args.get(index).len() < LARGE_ARG {
         return None;

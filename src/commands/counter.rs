@@ -5,6 +5,7 @@ use super::long_double::LongDouble;
 use super::refusal::Refusal;
 use super::row::{Argument, ArgumentKind, Categories, Flags, Handler, Keys, Outcome, Row};
 use super::string::KEY;
+use crate::config::EventClasses;
 use crate::resp::Args;
 use crate::store::{Change, CounterError, Entry, Key, NewValue, Value};
 use bytes::Bytes;
@@ -76,6 +77,7 @@ fn add<'a>(context: &mut Context<'_>, key: Key<'a>, amount: i64) -> Outcome<'a> 
         CounterError::NotAnInteger => Refusal::NotAnInteger,
         CounterError::Overflow => Refusal::Overflow,
     })?;
+    context.notify(EventClasses::STRING, "incrby", key);
     context.out.integer(sum);
     Ok(())
 }
@@ -103,6 +105,7 @@ fn incrbyfloat<'a>(context: &mut Context<'_>, args: &Args<'a>, key: Key<'a>) -> 
         let value = NewValue::Text(Bytes::copy_from_slice(text.as_bytes()));
         Change::Put { value, deadline: entry.and_then(Entry::deadline), result: Ok(()) }
     })?;
+    context.notify(EventClasses::STRING, "incrbyfloat", key);
     context.out.bulk(text.as_bytes());
     Ok(())
 }

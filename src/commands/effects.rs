@@ -2,7 +2,7 @@
 //! the server looks.
 
 use super::context::Context;
-use crate::config::Config;
+use crate::config::{Config, EventClasses};
 use crate::store::Settings as Eviction;
 
 /// What brings some settings into force.
@@ -51,6 +51,23 @@ const EFFECTS: &[Effect] = &[
         names: &["requirepass"],
         apply: |context, config| {
             context.state.access.set_password(&config.require_pass.0);
+            Ok(())
+        },
+    },
+    Effect {
+        names: &["client-output-buffer-limit"],
+        apply: |context, config| {
+            let limits = &context.state.tunables.client_output_buffer_limits;
+            limits.set(&config.client_output_buffer_limits);
+            Ok(())
+        },
+    },
+    Effect {
+        names: &["notify-keyspace-events"],
+        apply: |context, config| {
+            let text = config.notify_keyspace_events.as_bytes();
+            let classes = EventClasses::parse(text).unwrap_or_default();
+            context.state.set_notify_keyspace_events(classes);
             Ok(())
         },
     },
@@ -148,11 +165,7 @@ mod tests {
     use crate::config::directives::{self, Change};
 
     /// Settings that are read from `ServerState::settings`.
-    const READ_WHEN_NEEDED: [&str; 3] = [
-        "client-output-buffer-limit",
-        "latency-tracking-info-percentiles",
-        "notify-keyspace-events",
-    ];
+    const READ_WHEN_NEEDED: [&str; 1] = ["latency-tracking-info-percentiles"];
 
     #[test]
     fn every_setting_that_may_change_has_one_effect() {

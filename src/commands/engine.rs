@@ -29,6 +29,7 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use super::admission::{self, Admission};
+use super::care;
 use super::client::Client;
 use super::context::{Context, Counts};
 use super::dispatch::{self, Planned, find, hash_keys, run_row};
@@ -39,7 +40,8 @@ pub use super::progress::{Awaited, Position, Progress};
 use super::queue::Queue;
 use super::row::Handler;
 use super::state::ServerState;
-use super::{auth, exec, long, multi, pause};
+use super::{auth, exec, long, monitor, multi, outbox, pause};
+use crate::config::EventClasses;
 use crate::memory;
 use crate::resp::{Args, Batch, ReplyBuffer};
 use crate::stats::WorkerStats;
@@ -73,6 +75,8 @@ pub struct Engine {
     state: Arc<ServerState>,
     local: Local,
     stats: Arc<WorkerStats>,
+    /// The number of the worker.
+    worker: usize,
     window: Window,
     /// A queue without commands for the next MULTI.
     spare_queue: Option<Box<Queue>>,
@@ -105,6 +109,7 @@ impl Engine {
         Engine {
             local: state.keyspace.join(),
             stats: state.stats.worker(worker).clone(),
+            worker,
             state,
             window: Window::default(),
             spare_queue: None,
@@ -122,6 +127,7 @@ impl Engine {
         Engine {
             local: state.keyspace.join(),
             stats: Arc::default(),
+            worker: 0,
             state,
             window: Window::default(),
             spare_queue: None,
@@ -175,6 +181,13 @@ impl Engine {
             is_bounded: !self.replays && self.state.keyspace.eviction().settings().is_bounded(),
             is_out_of_memory: false,
             counts: Counts::default(),
+            worker: self.worker,
+            notifies: match self.replays {
+                true => EventClasses::default(),
+                false => self.state.notify_keyspace_events(),
+            },
+            outbox: Vec::new(),
+            needs_care: false,
         };
         context.begin();
         let progress = run(&mut context, &mut self.window, batch, input, at);
@@ -184,6 +197,10 @@ impl Engine {
         let keeps = matches!(progress, Progress::Stall(_, Awaited::Exclusion | Awaited::Moment(_)));
         if !keeps {
             context.client.give_back_exclusion();
+        }
+        if context.needs_care {
+            // What has gone by the way, of a batch that ended in its midst.
+            context.tell(None);
         }
         let counts = context.counts;
         if context.is_bounded {
@@ -221,6 +238,7 @@ impl Engine {
         let effort = self.state.tunables.active_expire_effort.get() as u32;
         let sweep = self.state.keyspace.sweep(&self.local, &mut self.sweeper, effort);
         self.stats.expired_keys.add(self.local.take_expired());
+        self.tell_witnessed();
         self.wake_log();
         sweep.next
     }
@@ -244,8 +262,17 @@ impl Engine {
         self.state.stats.excess.note(is_over);
         count_evicted(&self.stats, self.evictor.take_evicted());
         self.stats.expired_keys.add(self.local.take_expired());
+        self.tell_witnessed();
         self.wake_log();
         room == Room::Short
+    }
+
+    /// Tells what has become of keys by the way.
+    fn tell_witnessed(&self) {
+        let witnessed = self.local.take_witnessed();
+        if !witnessed.is_empty() {
+            outbox::tell_witnessed(&self.state, witnessed);
+        }
     }
 
     /// Whether what a batch of a client waits for may have come.
@@ -320,6 +347,8 @@ fn run(
         if done >= TURN_KEYS {
             return Progress::Flush(at);
         }
+        // Three loads a window.
+        context.needs_care = care::is_needed(context);
         let skips = context.client.reply_mode.skips_next();
         let mut size = if skips { 1 } else { WINDOW_COMMANDS };
         // One look at the client a window.
@@ -384,7 +413,10 @@ fn run_window(
     }
     for &planned in &window.commands {
         let args = batch.args(at.command, input);
-        let ran = run_one(context, planned, &args, window);
+        let ran = match context.needs_care {
+            false => run_one(context, planned, &args, window),
+            true => care::run(context, planned, &args, window),
+        };
         if let Ran::Waits(awaited) = ran {
             return Some(Progress::Stall(*at, awaited));
         }
@@ -453,7 +485,12 @@ pub(super) enum Ran {
 
 /// Runs one command of the window, or queues it.
 #[inline]
-fn run_one(context: &mut Context<'_>, planned: Planned, args: &Args<'_>, window: &Window) -> Ran {
+pub(super) fn run_one(
+    context: &mut Context<'_>,
+    planned: Planned,
+    args: &Args<'_>,
+    window: &Window,
+) -> Ran {
     let Some(row) = planned.row else {
         dispatch::refuse(context, args, window.refusal.as_ref());
         return Ran::Done;
@@ -513,6 +550,9 @@ fn run_work(
     // There is one, or the window would not be empty.
     let Some(row) = find(args) else { return Progress::Flush(next) };
     let Handler::Work(begin) = row.handler else { return Progress::Flush(next) };
+    if context.needs_care && !at.is_begun && care::refuse(context, row, args) {
+        return Progress::Flush(next);
+    }
     context.client.note_row(row);
     if context.stage != Stage::Open {
         match admission::admit_work(context, window, row, at) {
@@ -538,6 +578,9 @@ fn run_work(
         multi::enqueue(context, row, args, &[]);
         let is_closed = context.client.close_after_reply;
         return if is_closed { Progress::Close } else { Progress::Flush(next) };
+    }
+    if context.needs_care && !at.is_begun {
+        monitor::show(context, row, args);
     }
     long::run(context, args, begin, at)
 }

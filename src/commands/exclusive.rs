@@ -72,7 +72,7 @@ mod tests {
     use crate::commands::engine::{Awaited, Engine, Position, Progress};
     use crate::commands::persistence::Stage;
     use crate::commands::state::ServerState;
-    use crate::config::Config;
+    use crate::config::{Config, EventClasses};
     use crate::resp::{Batch, Decoder, Limits, ReplyBuffer};
     use crate::store::{Evictor, Local};
     use crate::sync::plain::{AtomicBool, Ordering};
@@ -103,6 +103,10 @@ mod tests {
             is_bounded: false,
             is_out_of_memory: false,
             counts: Counts::default(),
+            worker: 0,
+            notifies: EventClasses::default(),
+            outbox: Vec::new(),
+            needs_care: false,
         };
         context.have_all_out()
     }

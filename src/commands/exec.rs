@@ -53,6 +53,10 @@ pub(super) fn exec(context: &mut Context<'_>) -> Ran {
     context.counts.commands += 1;
     context.give_back(queue);
     multi::forget(context);
+    if !context.needs_care {
+        // What was published; else it is told together with the rest.
+        context.tell(None);
+    }
     // What was queued may concern the command after it.
     match context.client.reply_mode.is_any() || context.state.pause.is_set() {
         true => Ran::Last,

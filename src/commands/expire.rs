@@ -5,6 +5,7 @@ use super::deadline::Unit;
 use super::refusal::Refusal;
 use super::row::{Argument, ArgumentKind, Categories, Flags, Handler, Keys, Outcome, Row};
 use super::string::KEY;
+use crate::config::EventClasses;
 use crate::resp::Args;
 use crate::store::{Change, Key};
 
@@ -189,17 +190,20 @@ fn expire<'a>(
     let amount = integer(args.get(2))?;
     let now = context.session.now();
     let when = unit.resolve(amount, now).ok_or(Refusal::ExpireTime(command))?;
-    let done = context.database.change(&context.session, key, |entry| match entry {
+    let event = context.database.change(&context.session, key, |entry| match entry {
         Some(entry) if conditions.allow(entry.deadline(), when) => match u64::try_from(when) {
             Ok(when) if !context.session.is_past(when) => {
-                Change::Deadline { entry, deadline: Some(when), result: true }
+                Change::Deadline { entry, deadline: Some(when), result: Some("expire") }
             }
             // Past already: the key is deleted at once.
-            _ => Change::Remove(true),
+            _ => Change::Remove(Some("del")),
         },
-        _ => Change::Keep(false),
+        _ => Change::Keep(None),
     });
-    context.out.integer(done.into());
+    if let Some(event) = event {
+        context.notify(EventClasses::GENERIC, event, key);
+    }
+    context.out.integer(event.is_some().into());
     Ok(())
 }
 
@@ -210,6 +214,9 @@ fn persist<'a>(context: &mut Context<'_>, _: &Args<'a>, key: Key<'a>) -> Outcome
         }
         _ => Change::Keep(false),
     });
+    if done {
+        context.notify(EventClasses::GENERIC, "persist", key);
+    }
     context.out.integer(done.into());
     Ok(())
 }
@@ -217,7 +224,7 @@ fn persist<'a>(context: &mut Context<'_>, _: &Args<'a>, key: Key<'a>) -> Outcome
 /// Writes a key's deadline, or the time until then, in the unit.
 fn tell<'a>(context: &mut Context<'_>, key: Key<'a>, unit: Unit) -> Outcome<'a> {
     let deadline = context.database.peek(&context.session, key, |entry| entry.deadline());
-    context.counts.look_up(deadline.is_some());
+    context.look_up(key, deadline.is_some());
     let reply = match deadline {
         None => -2,
         Some(None) => -1,

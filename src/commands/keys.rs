@@ -4,6 +4,7 @@ use super::context::Context;
 use super::refusal::Refusal;
 use super::row::{Argument, ArgumentKind, Categories, Flags, Handler, KeyLoop, Keys, Outcome, Row};
 use super::string::KEY;
+use crate::config::EventClasses;
 use crate::resp::Args;
 use crate::store::Key;
 
@@ -30,7 +31,13 @@ const FLUSH: Row = Row {
 /// DEL and UNLINK, which are the same here: no memory is given back while a client waits.
 const REMOVE: Handler = Handler::EachKey(&KeyLoop {
     begin: |_, _, _| Ok(()),
-    each: |context, _, _, key| i64::from(context.database.remove(&context.session, key)),
+    each: |context, _, _, key| {
+        let is_removed = context.database.remove(&context.session, key);
+        if is_removed {
+            context.notify(EventClasses::GENERIC, "del", key);
+        }
+        i64::from(is_removed)
+    },
     end: |context, total| context.out.integer(total),
 });
 
@@ -91,7 +98,7 @@ pub(super) static ROWS: [Row; 8] = [
             begin: |_, _, _| Ok(()),
             each: |context, _, _, key| {
                 let found = context.database.touch(&context.session, key);
-                context.counts.look_up(found);
+                context.look_up(key, found);
                 found.into()
             },
             end: |context, total| context.out.integer(total),
@@ -134,7 +141,7 @@ pub(super) static ROWS: [Row; 8] = [
 
 fn exists(context: &mut Context<'_>, key: Key<'_>) -> bool {
     let found = context.database.contains(&context.session, key);
-    context.counts.look_up(found);
+    context.look_up(key, found);
     found
 }
 

@@ -16,6 +16,8 @@
 //! * `each_key` and `atomic` run commands of several keys at one instant; `multi`, `queue` and
 //!   `exec` are transactions of several commands, `exclusive` is for those that have to be alone;
 //! * `glob`, `long_double`, `lcs`, `payload` know patterns, numbers, texts and formats, no store;
+//! * `pubsub` is messages between clients, `notify` the events of keys, `monitor` what is shown of
+//!   all commands; `outbox` sends them, `care` runs the commands of clients that need it;
 //! * `access`, `auth`, `denials` and `acl` know who may come in, `cross_protocol` who never may,
 //!   `redact` what nobody may see;
 //! * `refusal` has every error text, `context` what a handler works with;
@@ -23,7 +25,8 @@
 //!   `client_kill` closes; `pause` has them wait, `reply_mode` leaves them without replies;
 //! * `state` is what all workers share, `settings` all settings as they are now, `tunables` those
 //!   that are read on the way, `effects` how the former reach the latter, `client` what one
-//!   connection keeps, `post` the way to another worker's clients.
+//!   connection keeps, `post` the way to another worker's clients, `output_limits` how much may
+//!   wait for one.
 //!
 //! Commands are atomic and linearizable, those on one key and those on several; the store does the
 //! work for the former, and for the latter by its transactions.
@@ -35,6 +38,7 @@ mod atomic;
 mod auth;
 mod bgrewriteaof;
 mod bits;
+mod care;
 mod client;
 mod client_kill;
 mod client_list;
@@ -74,11 +78,15 @@ mod long_double;
 mod lookup;
 mod memory;
 mod modules;
+mod monitor;
 mod moves;
 mod multi;
+mod notify;
 mod object;
 mod occasional;
 mod open_files;
+mod outbox;
+mod output_limits;
 mod pause;
 mod payload;
 mod peers;
@@ -86,6 +94,7 @@ mod persistence;
 mod post;
 mod process;
 mod progress;
+mod pubsub;
 mod queue;
 mod redact;
 mod refusal;
@@ -113,11 +122,14 @@ pub use access::Access;
 pub use client::Client;
 pub use engine::{Awaited, Engine, OUTPUT_SOFT_LIMIT, Position, Progress};
 pub use lookup::is_logged;
+pub use monitor::Monitors;
 pub use occasional::Occasional;
 pub use open_files::fit_clients;
+pub use output_limits::{OutputClass, OutputLimits};
 pub use peers::{ClientFigures, Marks, Peer, Rest};
 pub use persistence::{Loading, Persistence};
 pub use post::{Carrier, Message, Parcel, Post};
+pub use pubsub::{Kind, Registry as Channels};
 pub use redact::shown_arguments;
 pub use replication::ReplicationId;
 pub use settings::Settings;

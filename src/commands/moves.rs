@@ -6,6 +6,7 @@ use super::context::{Context, database_number};
 use super::refusal::Refusal;
 use super::row::{Argument, ArgumentKind, Categories, Flags, Handler, Keys, Outcome, Row};
 use super::string::KEY;
+use crate::config::EventClasses;
 use crate::record::parse_canonical;
 use crate::resp::Args;
 use crate::store::{Change, Database, Key};
@@ -113,6 +114,13 @@ fn copy_key(context: &Context<'_>, source: Key<'_>, to: Destination<'_>) -> Copi
     })
 }
 
+/// Whether a destination is there and what replaces it is told as a new key all the same: Redis
+/// deletes the one before it makes the other.
+fn is_told_as_new(context: &Context<'_>, to: Destination<'_>) -> bool {
+    let is_told = context.notifies.contains(EventClasses::NEW) && to.replace;
+    is_told && to.database.contains(&context.session, to.key)
+}
+
 /// A key that is moved is the same as before, and goes on with its history.
 fn move_to(context: &Context<'_>, source: Key<'_>, to: Destination<'_>) -> Copied {
     let session = &context.session;
@@ -126,7 +134,7 @@ fn move_to(context: &Context<'_>, source: Key<'_>, to: Destination<'_>) -> Copie
     copied
 }
 
-fn rename_to(context: &Context<'_>, args: &Args<'_>, replace: bool) -> Copied {
+fn rename_to(context: &mut Context<'_>, args: &Args<'_>, replace: bool) -> Copied {
     let (database, keyspace) = (context.database, &context.state.keyspace);
     let (source, key) = (keyspace.key(args.get(1)), keyspace.key(args.get(2)));
     if source.bytes == key.bytes {
@@ -135,7 +143,17 @@ fn rename_to(context: &Context<'_>, args: &Args<'_>, replace: bool) -> Copied {
             false => Copied::NoSource,
         };
     }
-    move_to(context, source, Destination { database, key, replace })
+    let to = Destination { database, key, replace };
+    let is_there = is_told_as_new(context, to);
+    let copied = move_to(context, source, to);
+    if copied == Copied::Done {
+        if is_there {
+            context.notify(EventClasses::NEW, "new", key);
+        }
+        context.notify(EventClasses::GENERIC, "rename_from", source);
+        context.notify(EventClasses::GENERIC, "rename_to", key);
+    }
+    copied
 }
 
 fn rename<'a>(context: &mut Context<'_>, args: &Args<'a>) -> Outcome<'a> {
@@ -176,9 +194,16 @@ fn copy<'a>(context: &mut Context<'_>, args: &Args<'a>) -> Outcome<'a> {
         return Err(Refusal::SameObject);
     }
     let to = Destination { database: keyspace.database(number), key, replace };
+    let is_there = is_told_as_new(context, to);
     let copied = copy_key(context, source, to);
     context.database.touch(&context.session, source);
-    context.counts.look_up(copied != Copied::NoSource);
+    context.look_up(source, copied != Copied::NoSource);
+    if copied == Copied::Done {
+        if is_there {
+            context.notify_in(number, EventClasses::NEW, "new", key);
+        }
+        context.notify_in(number, EventClasses::GENERIC, "copy_to", key);
+    }
     context.out.integer((copied == Copied::Done).into());
     Ok(())
 }
@@ -192,6 +217,10 @@ fn move_key<'a>(context: &mut Context<'_>, args: &Args<'a>) -> Outcome<'a> {
     let key = keyspace.key(args.get(1));
     let to = Destination { database: keyspace.database(number), key, replace: false };
     let copied = move_to(context, key, to);
+    if copied == Copied::Done {
+        context.notify(EventClasses::GENERIC, "move_from", key);
+        context.notify_in(number, EventClasses::GENERIC, "move_to", key);
+    }
     context.out.integer((copied == Copied::Done).into());
     Ok(())
 }

@@ -17,6 +17,11 @@ pub trait Message: Send + Sync {
 
     /// About how many bytes it takes, here and when written.
     fn bytes(&self) -> usize;
+
+    /// The position of the log that it must not precede; 0 if there is none.
+    fn exposed(&self) -> u64 {
+        0
+    }
 }
 
 /// What a worker is asked to do.

@@ -10,6 +10,7 @@ use super::atomic::needs_exclusion;
 use super::context::Context;
 use super::dispatch::{Planned, run_row};
 use super::engine::WINDOW_KEYS;
+use super::monitor;
 use super::pause::is_writing;
 use super::row::{Flags, Row};
 use crate::resp::{Args, Batch, LARGE_ARG};
@@ -143,6 +144,9 @@ impl Queue {
             context.counts.commands += 1;
             let args = self.batch.args(index, &self.input);
             run_row(context, row, &args, &self.hashes[own]);
+            if context.needs_care {
+                monitor::show(context, row, &args);
+            }
             context.session.renew();
         }
     }

@@ -83,6 +83,10 @@ pub(super) enum Refusal<'a> {
     ExecLog(Arc<str>),
     /// The memory is used up, and the command may take more.
     OutOfMemory,
+    /// A client that listens may not run the command of this name.
+    Confined(String),
+    /// The same of EXEC, which ends the transaction.
+    ExecConfined(String),
     /// EXEC: the memory is used up, and a queued command may take more.
     ExecOutOfMemory,
     /// CONFIG SET: there is no such setting.
@@ -155,9 +159,7 @@ impl Refusal<'_> {
         let fixed = match self {
             Refusal::UnknownCommand(args) => return unknown_command(args).into(),
             Refusal::UnknownSubcommand { container, name } => {
-                let try_help = format!("'. Try {} HELP.", container.to_uppercase());
-                let quoted = quote(name, QUOTE_MAX);
-                return join(&[b"ERR unknown subcommand '", quoted, try_help.as_bytes()]);
+                return subcommand(b"", container, name);
             }
             Refusal::SubcommandSyntax { .. }
             | Refusal::ClientType(_)
@@ -175,6 +177,10 @@ impl Refusal<'_> {
                 let name = format!("{container}{bar}{name}");
                 let start = b"ERR wrong number of arguments for '";
                 return join(&[start, name.as_bytes(), b"' command"]);
+            }
+            Refusal::Confined(name) => return confined(b"ERR ", name),
+            Refusal::ExecConfined(name) => {
+                return confined(b"EXECABORT Transaction discarded because of: ", name);
             }
             Refusal::NotWithin(low, high) => {
                 let text =
@@ -250,9 +256,7 @@ impl Refusal<'_> {
     fn text_about_connections(&self) -> Cow<'static, [u8]> {
         match self {
             Refusal::SubcommandSyntax { container, name } => {
-                let start = b"ERR unknown subcommand or wrong number of arguments for '";
-                let try_help = format!("'. Try {} HELP.", container.to_uppercase());
-                join(&[start, quote(name, QUOTE_MAX), try_help.as_bytes()])
+                subcommand(b" or wrong number of arguments for", container, name)
             }
             Refusal::ClientType(name) => join(&[b"ERR Unknown client type '", c_text(name), b"'"]),
             Refusal::NoSuchUser(name) => join(&[b"ERR No such user '", c_text(name), b"'"]),
@@ -336,6 +340,20 @@ fn unknown_command(args: &Args<'_>) -> Vec<u8> {
     }
     let name = quote(args.name(), QUOTE_MAX);
     [b"ERR unknown command '", name, b"', with args beginning with: ", &quoted].concat()
+}
+
+/// The reply to a subcommand that is unknown, or what else is wrong with it.
+fn subcommand(or: &[u8], container: &str, name: &[u8]) -> Cow<'static, [u8]> {
+    let try_help = format!("'. Try {} HELP.", container.to_uppercase());
+    let quoted = quote(name, QUOTE_MAX);
+    join(&[b"ERR unknown subcommand", or, b" '", quoted, try_help.as_bytes()])
+}
+
+/// The reply to a command that a client may not run while it listens.
+fn confined(start: &[u8], name: &str) -> Cow<'static, [u8]> {
+    let why = b"': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in \
+        this context";
+    join(&[start, b"Can't execute '", name.as_bytes(), why])
 }
 
 /// What a C string of at most `limit` bytes would show of `text`.

@@ -353,16 +353,19 @@ impl Flags {
     pub(super) const SKIP_SLOWLOG: Flags = Flags(1 << 11);
     /// Not allowed after MULTI.
     pub(super) const NO_MULTI: Flags = Flags(1 << 12);
-
-    /// Changes no key, but is told to replicas: it waits when writes do.
+    /// About messages between clients.
+    pub(super) const PUBSUB: Flags = Flags(1 << 14);
+    /// Changes no key, but is told to replicas: it waits when writes do. (Redis does not
+    /// show it either.)
     pub(super) const MAY_REPLICATE: Flags = Flags(1 << 13);
 
     /// The names COMMAND INFO uses, in its order.
-    const NAMES: [(Flags, &'static str); 13] = [
+    const NAMES: [(Flags, &'static str); 14] = [
         (Flags::WRITE, "write"),
         (Flags::READONLY, "readonly"),
         (Flags::DENYOOM, "denyoom"),
         (Flags::ADMIN, "admin"),
+        (Flags::PUBSUB, "pubsub"),
         (Flags::NOSCRIPT, "noscript"),
         (Flags::LOADING, "loading"),
         (Flags::STALE, "stale"),
@@ -420,14 +423,17 @@ impl Categories {
     pub(super) const CONNECTION: Categories = Categories(1 << 9);
     /// Transactions.
     pub(super) const TRANSACTION: Categories = Categories(1 << 10);
+    /// Messages between clients.
+    pub(super) const PUBSUB: Categories = Categories(1 << 11);
 
     /// The names, in the order of Redis.
-    const NAMES: [(Categories, &'static str); 11] = [
+    const NAMES: [(Categories, &'static str); 12] = [
         (Categories::KEYSPACE, "@keyspace"),
         (Categories::READ, "@read"),
         (Categories::WRITE, "@write"),
         (Categories::STRING, "@string"),
         (Categories::BITMAP, "@bitmap"),
+        (Categories::PUBSUB, "@pubsub"),
         (Categories::ADMIN, "@admin"),
         (Categories::FAST, "@fast"),
         (Categories::SLOW, "@slow"),

@@ -5,6 +5,7 @@ use super::payload::{self, PayloadError};
 use super::refusal::Refusal;
 use super::row::{Argument, ArgumentKind, Categories, Flags, Handler, Keys, Outcome, Row};
 use super::string::KEY;
+use crate::config::EventClasses;
 use crate::record::Usage;
 use crate::resp::{Args, LARGE_ARG};
 use crate::store::{Change, Key, MAX_LENGTH, NewValue, Value};
@@ -68,7 +69,7 @@ fn dump<'a>(context: &mut Context<'_>, _: &Args<'a>, key: Key<'a>) -> Outcome<'a
         Value::Integer(number) => payload::encode_integer(number),
         value => with_bytes(value, payload::encode),
     });
-    context.counts.look_up(found.is_some());
+    context.look_up(key, found.is_some());
     match found {
         Some(payload) if payload.len() < LARGE_ARG => context.out.bulk(&payload),
         Some(payload) => context.out.bulk_large(payload.into()),
@@ -148,19 +149,27 @@ fn restore<'a>(context: &mut Context<'_>, args: &Args<'a>, key: Key<'a>) -> Outc
     let shared = if large { Some(Bytes::copy_from_slice(&decoded)) } else { None };
     let done = context.database.change(&context.session, key, |entry| {
         if entry.is_some() && !options.replace {
-            return Change::Keep(false);
+            return Change::Keep(None);
         }
+        let is_there = entry.is_some();
         if deadline.is_some_and(|deadline| deadline <= now) {
-            return Change::Remove(true);
+            return Change::Remove(Some((if is_there { "del" } else { "" }, false)));
         }
         let value = match &shared {
             Some(bytes) => NewValue::Shared(bytes.clone()),
             None => NewValue::Copy(&decoded),
         };
-        Change::Put { value, deadline, result: true }
+        Change::Put { value, deadline, result: Some(("restore", is_there)) }
     });
-    if !done {
+    let Some((event, is_told_as_new)) = done else {
         return Err(BUSY_KEY);
+    };
+    if is_told_as_new {
+        // Redis deletes the old key first.
+        context.notify(EventClasses::NEW, "new", key);
+    }
+    if !event.is_empty() {
+        context.notify(EventClasses::GENERIC, event, key);
     }
     note_use(context, key, options);
     context.out.ok();

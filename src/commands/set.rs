@@ -5,6 +5,7 @@ use super::deadline::Unit;
 use super::refusal::Refusal;
 use super::row::{Argument, ArgumentKind, Categories, Flags, Handler, Keys, Outcome, Row};
 use super::string::{KEY, VALUE};
+use crate::config::EventClasses;
 use crate::resp::Args;
 use crate::store::{Change, Entry, Key};
 
@@ -244,6 +245,7 @@ impl Expiration {
 fn set<'a>(context: &mut Context<'_>, args: &Args<'a>, key: Key<'a>) -> Outcome<'a> {
     if args.len() == 3 {
         context.database.set(&context.session, key, new_value(args, 2));
+        context.notify(EventClasses::STRING, "set", key);
         context.out.ok();
         return Ok(());
     }
@@ -258,8 +260,13 @@ fn set<'a>(context: &mut Context<'_>, args: &Args<'a>, key: Key<'a>) -> Outcome<
         Change::Put { value: new_value(args, 2), deadline: deadline.or(kept), result: true }
     };
     if options.get {
-        get_and_change(context, key, decide);
+        let (found, is_set) = get_and_change(context, key, decide);
+        context.look_up(key, found);
+        if is_set {
+            tell_set(context, key, deadline.is_some());
+        }
     } else if context.database.change(&context.session, key, decide) {
+        tell_set(context, key, deadline.is_some());
         context.out.ok();
     } else {
         context.out.null();
@@ -267,16 +274,25 @@ fn set<'a>(context: &mut Context<'_>, args: &Args<'a>, key: Key<'a>) -> Outcome<
     Ok(())
 }
 
-/// Changes a key and replies with what it held, or null.
+/// Tells that a key was set, and that it was given a deadline.
+fn tell_set(context: &mut Context<'_>, key: Key<'_>, has_deadline: bool) {
+    context.notify(EventClasses::STRING, "set", key);
+    if has_deadline {
+        context.notify(EventClasses::GENERIC, "expire", key);
+    }
+}
+
+/// Changes a key and replies with what it held, or null. Returns whether it was there, and the
+/// result of the change.
 fn get_and_change<'g, 'v, R>(
     context: &'g mut Context<'_>,
     key: Key<'_>,
     mut decide: impl FnMut(Option<Entry<'g>>) -> Change<'v, R>,
-) {
-    let Context { database, session, out, counts, .. } = context;
+) -> (bool, R) {
+    let Context { database, session, out, .. } = context;
     let start = out.mark();
     let mut found = false;
-    database.change(session, key, |entry| {
+    let result = database.change(session, key, |entry| {
         // A later look starts the reply anew.
         out.rewind(start);
         found = entry.is_some();
@@ -287,12 +303,15 @@ fn get_and_change<'g, 'v, R>(
         }
         decide(entry)
     });
-    counts.look_up(found);
+    (found, result)
 }
 
 fn setnx<'a>(context: &mut Context<'_>, args: &Args<'a>, key: Key<'a>) -> Outcome<'a> {
     let value = new_value(args, 2);
     let set = context.database.set_if_absent(&context.session, key, value);
+    if set {
+        context.notify(EventClasses::STRING, "set", key);
+    }
     context.out.integer(i64::from(set));
     Ok(())
 }
@@ -310,43 +329,54 @@ fn setex<'a>(
         deadline,
         result: (),
     });
+    tell_set(context, key, true);
     context.out.ok();
     Ok(())
 }
 
 fn getset<'a>(context: &mut Context<'_>, args: &Args<'a>, key: Key<'a>) -> Outcome<'a> {
-    get_and_change(context, key, |_| Change::Put {
+    let (found, ()) = get_and_change(context, key, |_| Change::Put {
         value: new_value(args, 2),
         deadline: None,
         result: (),
     });
+    context.look_up(key, found);
+    tell_set(context, key, false);
     Ok(())
 }
 
 fn getdel<'a>(context: &mut Context<'_>, _: &Args<'a>, key: Key<'a>) -> Outcome<'a> {
-    get_and_change(context, key, |_| Change::Remove(()));
+    let (found, ()) = get_and_change(context, key, |_| Change::Remove(()));
+    context.look_up(key, found);
+    if found {
+        context.notify(EventClasses::GENERIC, "del", key);
+    }
     Ok(())
 }
 
 fn getex<'a>(context: &mut Context<'_>, args: &Args<'a>, key: Key<'a>) -> Outcome<'a> {
     let options = Options::parse(args, 2, false)?;
     if !context.database.touch(&context.session, key) {
-        context.counts.look_up(false);
+        context.look_up(key, false);
         context.out.null();
         return Ok(());
     }
     let deadline = options.expiration.deadline(context, args, "getex")?;
     let now = if deadline.is_some() { context.session.now() } else { 0 };
-    get_and_change(context, key, |entry| match (entry, deadline) {
-        (None, _) => Change::Keep(()),
-        (_, Some(deadline)) if deadline <= now => Change::Remove(()),
-        (Some(entry), Some(_)) => Change::Deadline { entry, deadline, result: () },
+    let (found, event) = get_and_change(context, key, |entry| match (entry, deadline) {
+        (None, _) => Change::Keep(None),
+        (_, Some(deadline)) if deadline <= now => Change::Remove(Some("del")),
+        (Some(entry), Some(_)) => Change::Deadline { entry, deadline, result: Some("expire") },
         (Some(entry), None)
             if options.expiration == Expiration::Persist && entry.deadline().is_some() =>
         {
-            Change::Deadline { entry, deadline: None, result: () }
+            Change::Deadline { entry, deadline: None, result: Some("persist") }
         }
-        (Some(_), None) => Change::Keep(()),
+        (Some(_), None) => Change::Keep(None),
     });
+    context.look_up(key, found);
+    if let Some(event) = event {
+        context.notify(EventClasses::GENERIC, event, key);
+    }
     Ok(())
 }

@@ -6,18 +6,20 @@ use std::time::{Duration, Instant};
 
 use super::access::Access;
 use super::cross_protocol;
+use super::monitor::Monitors;
 use super::occasional::Occasional;
 use super::open_files;
 use super::pause::Pause;
 use super::peers::{ClientFigures, Peers};
 use super::persistence::Persistence;
 use super::post::Post;
+use super::pubsub::Registry as Channels;
 use super::replication::ReplicationId;
 use super::settings::Settings;
 use super::shutdown::Shutdown;
 use super::tunables::Tunables;
 use crate::aof::writer::LogHandle;
-use crate::config::{AppendFsync, Config};
+use crate::config::{AppendFsync, Config, EventClasses};
 use crate::stats::Registry;
 use crate::store::{EvictionOptions, Keyspace, KeyspaceOptions};
 use crate::sync::Arc;
@@ -45,6 +47,10 @@ pub struct ServerState {
     pub pause: Pause,
     /// How one worker reaches the clients of another.
     pub post: Post,
+    /// Who listens to which channels.
+    pub channels: Arc<Channels>,
+    /// Who is shown all commands.
+    pub monitors: Arc<Monitors>,
     /// The password, and who was turned away.
     pub access: Access,
     /// The log.
@@ -82,7 +88,8 @@ impl ServerState {
             },
             ..KeyspaceOptions::default()
         };
-        ServerState {
+        let classes = EventClasses::parse(config.notify_keyspace_events.as_bytes());
+        let state = ServerState {
             keyspace: Keyspace::new(options),
             stats: Registry::new(stripes),
             persistence: Persistence::new(&config),
@@ -91,6 +98,8 @@ impl ServerState {
             peers: Peers::default(),
             pause: Pause::default(),
             post: Post::default(),
+            channels: Arc::default(),
+            monitors: Arc::default(),
             access: Access::new(config.require_pass.clone()),
             config,
             started: Instant::now(),
@@ -102,7 +111,10 @@ impl ServerState {
             cross_protocol: Occasional::new(Duration::from_secs(
                 cross_protocol::LOGGED_EVERY_SECONDS,
             )),
-        }
+        };
+        // Letters that are unknown were refused where they were read.
+        state.set_notify_keyspace_events(classes.unwrap_or_default());
+        state
     }
 
     /// Ends the loading: from now on changes are logged through `handle`, and all commands run. To

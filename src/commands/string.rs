@@ -4,6 +4,7 @@ use super::context::{Context, integer, new_value, with_bytes, write_value};
 use super::edit::{edit, is_reversed, span};
 use super::refusal::Refusal;
 use super::row::{Argument, ArgumentKind, Categories, Flags, Handler, KeyLoop, Keys, Outcome, Row};
+use crate::config::EventClasses;
 use crate::resp::{Args, LARGE_ARG};
 use crate::store::{Change, Key, Value};
 
@@ -75,6 +76,7 @@ pub(super) static ROWS: [Row; 9] = [
             },
             each: |context, args, index, key| {
                 context.database.set(&context.session, key, new_value(args, index + 1));
+                context.notify(EventClasses::STRING, "set", key);
                 0
             },
             end: |context, _| context.out.ok(),
@@ -168,7 +170,7 @@ fn write_found(context: &mut Context<'_>, key: Key<'_>) {
     let out = &mut *context.out;
     let write = |value: Value<'_>| write_value(out, &value);
     let found = context.database.get(&context.session, key, write).is_some();
-    context.counts.look_up(found);
+    context.look_up(key, found);
     if !found {
         context.out.null();
     }
@@ -179,13 +181,14 @@ fn append<'a>(context: &mut Context<'_>, args: &Args<'a>, key: Key<'a>) -> Outco
     let database = context.database;
     let appended = database.append_within(&context.session, key, args.get(2), limit);
     let length = appended.map_err(|_| Refusal::ValueTooLong)?;
+    context.notify(EventClasses::STRING, "append", key);
     context.out.integer(length as i64);
     Ok(())
 }
 
 fn strlen<'a>(context: &mut Context<'_>, _: &Args<'a>, key: Key<'a>) -> Outcome<'a> {
     let length = context.database.get(&context.session, key, |value| value.len());
-    context.counts.look_up(length.is_some());
+    context.look_up(key, length.is_some());
     context.out.integer(length.unwrap_or(0) as i64);
     Ok(())
 }
@@ -200,7 +203,9 @@ fn msetnx<'a>(context: &mut Context<'_>, args: &Args<'a>) -> Outcome<'a> {
     if free {
         for index in pairs {
             let value = new_value(args, index + 1);
-            context.database.set(&context.session, key(index), value);
+            let key = context.state.keyspace.key(args.get(index));
+            context.database.set(&context.session, key, value);
+            context.notify(EventClasses::STRING, "set", key);
         }
     }
     context.out.integer(free.into());
@@ -226,6 +231,9 @@ fn setrange<'a>(context: &mut Context<'_>, args: &Args<'a>, key: Key<'a>) -> Out
             Ok(bytes.len())
         })
     })?;
+    if !part.is_empty() {
+        context.notify(EventClasses::STRING, "setrange", key);
+    }
     context.out.integer(length as i64);
     Ok(())
 }
@@ -243,7 +251,7 @@ fn getrange<'a>(context: &mut Context<'_>, args: &Args<'a>, key: Key<'a>) -> Out
             _ => with_bytes(value, |bytes| out.bulk(&bytes[range])),
         }
     });
-    context.counts.look_up(found.is_some());
+    context.look_up(key, found.is_some());
     if found.is_none() {
         context.out.bulk(b"");
     }

@@ -131,7 +131,7 @@ fn read(context: &mut Context<'_>, key: &[u8]) -> Bytes {
         Value::Large(large) => large.to_bytes(),
         value => with_bytes(value, Bytes::copy_from_slice),
     });
-    context.counts.look_up(value.is_some());
+    context.look_up(key, value.is_some());
     value.unwrap_or_default()
 }
 

@@ -2,13 +2,13 @@
 
 use super::row::Row;
 use super::{
-    bits, cluster, connection, counter, debug, expire, info, keys, lolwut, memory, modules, moves,
-    multi, object, replication, saves, scan, serialize, server, set, shutdown, string, subsequence,
-    wait,
+    bits, cluster, connection, counter, debug, expire, info, keys, lolwut, memory, modules,
+    monitor, moves, multi, object, pubsub, replication, saves, scan, serialize, server, set,
+    shutdown, string, subsequence, wait,
 };
 
 /// The rows of each family.
-pub(super) static FAMILIES: [&[Row]; 24] = [
+pub(super) static FAMILIES: [&[Row]; 26] = [
     &string::ROWS,
     &counter::ROWS,
     &bits::ROWS,
@@ -22,6 +22,7 @@ pub(super) static FAMILIES: [&[Row]; 24] = [
     &subsequence::ROWS,
     &keys::ROWS,
     &multi::ROWS,
+    &pubsub::ROWS,
     &connection::ROWS,
     &server::ROWS,
     &info::ROWS,
@@ -33,6 +34,7 @@ pub(super) static FAMILIES: [&[Row]; 24] = [
     &modules::ROWS,
     &debug::ROWS,
     &lolwut::ROWS,
+    &monitor::ROWS,
 ];
 
 /// Every command, subcommands not counted.

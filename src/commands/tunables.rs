@@ -2,7 +2,8 @@
 //! connections: one atomic word each. CONFIG SET writes them, after the settings as a whole have
 //! been found good.
 
-use crate::config::Config;
+use super::output_limits::OutputLimits;
+use crate::config::{Config, EventClasses};
 use crate::sync::plain::{AtomicU64, Ordering};
 
 /// One number that any thread may change and all may read.
@@ -51,6 +52,10 @@ pub struct Tunables {
     pub latency_monitor_threshold_ms: Tunable,
     /// 0 or 1.
     pub latency_tracking: Tunable,
+    pub client_output_buffer_limits: OutputLimits,
+    /// The bits of [`EventClasses`]. To be changed by
+    /// [`set_notify_keyspace_events`](super::ServerState::set_notify_keyspace_events).
+    pub notify_keyspace_events: Tunable,
 }
 
 impl Tunables {
@@ -73,6 +78,8 @@ impl Tunables {
             slowlog_max_len: Tunable::new(config.slowlog_max_len),
             latency_monitor_threshold_ms: Tunable::new(config.latency_monitor_threshold_ms),
             latency_tracking: Tunable::new(config.latency_tracking.into()),
+            client_output_buffer_limits: OutputLimits::new(&config.client_output_buffer_limits),
+            notify_keyspace_events: Tunable::new(EventClasses::default().bits()),
         }
     }
 

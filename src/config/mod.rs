@@ -24,6 +24,7 @@ use crate::error::Error;
 
 pub mod cli;
 pub mod directives;
+mod events;
 pub mod file;
 mod help;
 mod policy;
@@ -32,6 +33,7 @@ pub mod rewrite;
 mod units;
 mod wildcard;
 
+pub use events::EventClasses;
 pub use policy::{Policy, Scope, Score, TENACITY_MAX};
 pub use units::{memory_of, parse_memory};
 

@@ -1,17 +1,22 @@
 //! The connections of one worker, as the worker sees them.
 //!
-//! Each connection shares one [`Presence`] with its worker: what the worker wants it to do, and
-//! how others see it (its peer), which says when it was last active. The worker walks the presences
-//! on its tick, so that an idle timeout or a shutdown needs no timer and no channel per connection.
+//! Each connection shares one [`Presence`] with its worker: what the worker wants it to do, and how
+//! others see it (its peer), which says when it was last active. The worker walks the presences on
+//! its tick, so that an idle timeout or a shutdown needs no timer and no channel per connection.
 //! But for the peer all of it stays on the worker's thread.
+//!
+//! What others have for a client (module `commands::post`) waits in its presence until the
+//! connection writes it. How much may wait there, and of replies that the socket does not take, is
+//! bounded by `client-output-buffer-limit`: who is over the hard limit, or over the soft one for
+//! too long, is dropped. That is looked at with every message, and once a second on the tick.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::rc::Rc;
 use std::task::{Context, Waker};
 
-use crate::commands::{Message, Peer};
+use crate::commands::{Message, OutputClass, OutputLimits, Peer};
 use crate::sync::Arc;
 
 /// What a worker tells a connection to do.
@@ -30,9 +35,17 @@ pub(super) struct Presence {
     peer: Arc<Peer>,
     order: Cell<Order>,
     /// Messages that are to be written between replies.
-    mail: RefCell<Vec<Arc<dyn Message>>>,
+    mail: RefCell<VecDeque<Arc<dyn Message>>>,
     /// Bytes of all of them, about.
     mail_bytes: Cell<usize>,
+    /// Bytes of replies that the socket has not taken.
+    unsent_bytes: Cell<usize>,
+    /// Which limits hold for what waits.
+    class: Cell<OutputClass>,
+    /// The time, on the worker's clock, since which more waits than the soft limit allows.
+    over_since: Cell<Option<u64>>,
+    /// Whether the connection is dropped because too much waits.
+    has_overflowed: Cell<bool>,
     waker: RefCell<Option<Waker>>,
 }
 
@@ -41,6 +54,9 @@ impl fmt::Debug for Presence {
         f.debug_struct("Presence").field("order", &self.order).finish_non_exhaustive()
     }
 }
+
+/// Room for messages that a presence keeps: enough for the usual trickle.
+const MAIL_KEPT: usize = 16;
 
 impl Presence {
     /// The connection as others see it.
@@ -62,10 +78,16 @@ impl Presence {
         }
     }
 
-    /// The messages that have come since the last call.
-    pub(super) fn take_mail(&self) -> Vec<Arc<dyn Message>> {
-        self.mail_bytes.set(0);
-        self.mail.take()
+    /// The next message that has come.
+    pub(super) fn next_mail(&self) -> Option<Arc<dyn Message>> {
+        let mut mail = self.mail.borrow_mut();
+        let message = mail.pop_front()?;
+        self.mail_bytes.set(self.mail_bytes.get().saturating_sub(message.bytes()));
+        if mail.is_empty() {
+            // A burst leaves no room behind.
+            mail.shrink_to(MAIL_KEPT);
+        }
+        Some(message)
     }
 
     /// Whether there are any.
@@ -73,10 +95,52 @@ impl Presence {
         !self.mail.borrow().is_empty()
     }
 
-    fn deliver(&self, message: Arc<dyn Message>) {
+    /// The connection ends its turn: what it is, and how many bytes of its replies are not sent.
+    pub(super) fn note(&self, class: OutputClass, unsent_bytes: usize) {
+        self.class.set(class);
+        self.unsent_bytes.set(unsent_bytes);
+    }
+
+    /// Whether the connection is to be dropped because too much waited for its client.
+    pub(super) fn has_overflowed(&self) -> bool {
+        self.has_overflowed.get()
+    }
+
+    /// Bytes of what waits to be sent.
+    fn waiting_bytes(&self) -> u64 {
+        (self.mail_bytes.get() + self.unsent_bytes.get()) as u64
+    }
+
+    fn deliver(&self, message: Arc<dyn Message>, limits: &OutputLimits, now_ms: u64) {
+        if self.order.get() == Order::Drop {
+            return;
+        }
         self.mail_bytes.set(self.mail_bytes.get() + message.bytes());
-        self.mail.borrow_mut().push(message);
+        self.mail.borrow_mut().push_back(message);
         self.wake();
+        self.keep_within(limits, now_ms);
+    }
+
+    /// Drops the connection if too much waits, or has waited for too long.
+    fn keep_within(&self, limits: &OutputLimits, now_ms: u64) {
+        let limit = limits.get(self.class.get());
+        let waiting_bytes = self.waiting_bytes();
+        let is_over = |bytes: u64| bytes > 0 && waiting_bytes > bytes;
+        let mut is_too_much = is_over(limit.hard_bytes);
+        if is_over(limit.soft_bytes) {
+            let since = self.over_since.get().unwrap_or(now_ms);
+            self.over_since.set(Some(since));
+            let most = limit.soft_seconds.saturating_mul(1_000);
+            is_too_much |= now_ms.saturating_sub(since) > most;
+        } else {
+            self.over_since.set(None);
+        }
+        if is_too_much && self.order.get() != Order::Drop {
+            self.has_overflowed.set(true);
+            self.mail.take();
+            self.mail_bytes.set(0);
+            self.give_order(Order::Drop);
+        }
     }
 
     fn give_order(&self, order: Order) {
@@ -100,6 +164,8 @@ pub(super) struct Clients {
     by_id: HashMap<u64, usize>,
     /// Where the next look for idle clients begins.
     next_look: usize,
+    /// Where the next look for clients that do not take what is sent to them begins.
+    next_limited: usize,
 }
 
 /// The place of a connection among the [`Clients`].
@@ -125,6 +191,10 @@ impl Clients {
             order: Cell::new(Order::Serve),
             mail: RefCell::default(),
             mail_bytes: Cell::new(0),
+            unsent_bytes: Cell::new(0),
+            class: Cell::default(),
+            over_since: Cell::new(None),
+            has_overflowed: Cell::new(false),
             waker: RefCell::new(None),
         });
         let index = self.free.pop().unwrap_or_else(|| {
@@ -143,10 +213,28 @@ impl Clients {
         self.by_id.remove(&place.id);
     }
 
-    /// Delivers a message to those of these clients that are here.
-    pub(super) fn deliver(&self, clients: &[u64], message: &Arc<dyn Message>) {
+    /// Delivers a message to those of these clients that are here and take what is sent to them.
+    pub(super) fn deliver(
+        &self,
+        clients: &[u64],
+        message: &Arc<dyn Message>,
+        limits: &OutputLimits,
+        now_ms: u64,
+    ) {
         for presence in clients.iter().filter_map(|id| self.find(*id)) {
-            presence.deliver(Arc::clone(message));
+            presence.deliver(Arc::clone(message), limits, now_ms);
+        }
+    }
+
+    /// Drops those for whom too much waits, among the next `count` places.
+    pub(super) fn keep_within(&mut self, limits: &OutputLimits, now_ms: u64, count: usize) {
+        for _ in 0..count.min(self.places.len()) {
+            self.next_limited = (self.next_limited + 1) % self.places.len();
+            if let Some(presence) = &self.places[self.next_limited]
+                && presence.waiting_bytes() > 0
+            {
+                presence.keep_within(limits, now_ms);
+            }
         }
     }
 
@@ -183,6 +271,8 @@ impl Clients {
                 && presence.peer.active_ms() < oldest_ms
                 && !presence.peer.may_be_silent()
                 && presence.order.get() != Order::Drop
+                // Who listens may be silent for ever.
+                && presence.class.get() != OutputClass::PubSub
             {
                 presence.give_order(Order::Drop);
                 dropped += 1;

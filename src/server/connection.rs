@@ -15,7 +15,7 @@
 //!   when it waits to have them out itself.
 //!
 //! What others have for the client (module `commands::post`) is sent between rounds, when every
-//! complete command has been answered.
+//! complete command has been answered. What it tells of must be on the disk too.
 //!
 //! Everything that was decoded is executed, and everything executed is sent, before more is
 //! received. So a client that does not read its replies is not read from either, and what it can
@@ -35,19 +35,19 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bytes::BufMut;
-use log::{debug, error};
+use log::{debug, error, warn};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
 use super::clients::{Order, Place, Presence};
 use super::desk::Desk;
 use super::doze::{self, Doze, Woken};
 use super::load::Share;
-use super::slices::fill_slices;
+use super::sending::{SLICES_MAX, TURN_BYTES_MAX, fill_slices};
 use super::socket::Socket;
 use super::stages::{Running, Stage, Then, Turn, Unsent};
 use super::waits::Need;
 use super::worker::Worker;
-use crate::commands::{Awaited, Client, Marks, Position, Progress, Rest};
+use crate::commands::{Awaited, Client, Marks, OutputClass, Position, Progress, Rest};
 use crate::memory::{Counted, Kind, taken};
 use crate::resp::{Decoder, ProtocolError, ReplyBuffer};
 use crate::sync::Arc;
@@ -63,19 +63,16 @@ const BATCHES_MAX: usize = 8;
 /// Replies, in bytes, after which no further batch is begun before they are sent.
 const REPLIES_SOFT_LIMIT_BYTES: usize = crate::commands::OUTPUT_SOFT_LIMIT;
 
+/// Replies, in bytes, to which no limit of a client's output applies: Redis does not count its
+/// first buffer of this size.
+const UNLIMITED_BYTES: usize = 16 * 1024;
+
 /// Rounds without waiting before the other connections of the worker get their turn.
 const ROUNDS_MAX: usize = 8;
-
-/// Bytes received and sent without waiting before the other connections get their turn. The kernel
-/// copies so many in about 0.2 ms; only large values come near.
-const TURN_BYTES_MAX: usize = 1 << 20;
 
 /// An unfinished command of up to so many bytes is set aside while its connection waits, and the
 /// desk goes back. Redis's read size: a client that stops in mid-command costs no more than there.
 const ASIDE_MAX_BYTES: usize = 16 * 1024;
-
-/// Pieces of one vectored write; a reply with more large values takes several writes.
-const SLICES_MAX: usize = 64;
 
 /// Reads still done when the server stops. What had arrived by then fits the socket's receive
 /// buffer, on Linux at most 6 MiB unless tuned: about a hundred desks.
@@ -176,7 +173,12 @@ impl Connection {
         }
         match self.presence.order() {
             Order::Serve => {}
-            Order::Drop => return Poll::Ready(Turn::Close),
+            Order::Drop => {
+                if self.presence.has_overflowed() {
+                    self.say_overflowed();
+                }
+                return Poll::Ready(Turn::Close);
+            }
             Order::Finish => {
                 if self.finishing.is_none() {
                     // Let the event loop look at the socket once more before the last reads.
@@ -188,6 +190,7 @@ impl Connection {
         self.turn_bytes = 0;
         let mut desk = self.sit_down();
         let turn = self.work(cx, &mut desk);
+        self.presence.note(OutputClass::of(&self.client), desk.replies.len());
         self.get_up(desk);
         if turn.is_pending() {
             self.presence.waits(cx);
@@ -205,10 +208,8 @@ impl Connection {
                     }
                     rounds += 1;
                     if self.presence.has_mail() {
-                        for message in self.presence.take_mail() {
-                            message.write(&mut self.client, &mut desk.replies);
-                        }
-                        self.stage = Stage::Send(Then::Receive);
+                        self.write_mail(&mut desk.replies);
+                        self.stage = Stage::Await(Then::Receive);
                         continue;
                     }
                     match self.poll_receive(cx, desk) {
@@ -223,6 +224,10 @@ impl Connection {
                 Stage::Execute => {
                     self.stalled = None;
                     self.stage = Stage::Await(self.execute(desk));
+                    if desk.replies.len() > UNLIMITED_BYTES && self.is_over_limit(desk) {
+                        self.say_overflowed();
+                        return Poll::Ready(Turn::Close);
+                    }
                 }
                 Stage::Await(then) => {
                     if self.worker.must_wait(self.exposed) {
@@ -280,6 +285,32 @@ impl Connection {
                 },
             }
         }
+    }
+
+    /// Writes what others have for the client, as much as is sent at once.
+    fn write_mail(&mut self, replies: &mut ReplyBuffer) {
+        while replies.len() < REPLIES_SOFT_LIMIT_BYTES
+            && let Some(message) = self.presence.next_mail()
+        {
+            self.exposed = self.exposed.max(message.exposed());
+            message.write(&mut self.client, replies);
+        }
+    }
+
+    /// Whether the replies are more than may wait for the client at all.
+    fn is_over_limit(&self, desk: &Desk) -> bool {
+        let hard_bytes = self.worker.output_limit(OutputClass::of(&self.client)).hard_bytes;
+        hard_bytes > 0 && desk.replies.len() as u64 > hard_bytes
+    }
+
+    /// Notes that the client is disconnected because too much waits for it.
+    fn say_overflowed(&self) {
+        self.worker.stats().output_limit_disconnections.add(1);
+        let (id, address) = (self.client.id, &self.client.peer.address);
+        warn!(
+            "Client id={id} addr={address} scheduled to be closed ASAP for overcoming of output \
+             buffer limits."
+        );
     }
 
     /// Receives once. False means that nothing will come any more.
@@ -446,7 +477,7 @@ impl Connection {
                 Some(bytes) => ready!(stream.poll_write(cx, bytes))?,
                 None => {
                     let mut slices = [IoSlice::new(&[]); SLICES_MAX];
-                    let filled = fill_slices(replies, &mut slices, TURN_BYTES_MAX);
+                    let filled = fill_slices(replies, &mut slices);
                     ready!(stream.poll_write_vectored(cx, &slices[..filled]))?
                 }
             };

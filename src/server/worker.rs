@@ -23,7 +23,8 @@ use super::desk::{Desk, DeskPool};
 use super::load::Share;
 use super::socket::{Accepted, Socket};
 use super::waits::{Alarm, Need, Waits};
-use crate::commands::{Client, Engine, Parcel, Peer, ServerState};
+use crate::commands::{Client, Engine, OutputClass, Parcel, Peer, ServerState};
+use crate::config::OutputLimit;
 use crate::resp::Limits;
 use crate::stats::WorkerStats;
 use crate::sync::Arc;
@@ -35,6 +36,10 @@ const TICKS_PER_SECOND: u64 = 10;
 /// At each tick a tenth of the connections are looked at for the idle timeout, but at least so
 /// many: each once a second, as in Redis.
 const IDLE_LOOKS_MIN: usize = 64;
+
+/// Parcels that are handed out in one go: at some 50 ns a client, well under a millisecond but for
+/// messages to thousands.
+const PARCELS_MAX: usize = 256;
 
 /// How long a stopping worker waits for clients that do not take their replies.
 const GRACE: Duration = Duration::from_secs(5);
@@ -127,7 +132,15 @@ impl Worker {
                     Some(arrival) => self.admit(arrival),
                     None => return,
                 },
-                Some(parcel) = inbox.parcels.recv() => self.hand_out(parcel),
+                Some(parcel) = inbox.parcels.recv() => {
+                    self.hand_out(parcel);
+                    // Those that came with it, before the connections have their turn: each then
+                    // writes all it has got at once.
+                    for _ in 0..PARCELS_MAX {
+                        let Ok(parcel) = inbox.parcels.try_recv() else { break };
+                        self.hand_out(parcel);
+                    }
+                }
                 _ = ticks.tick() => {
                     self.tick();
                     sweep = sweep.or(Some(Duration::ZERO));
@@ -166,7 +179,10 @@ impl Worker {
     fn hand_out(&self, parcel: Parcel) {
         let clients = self.clients.borrow();
         match parcel {
-            Parcel::Deliver(to, message) => clients.deliver(&to, &message),
+            Parcel::Deliver(to, message) => {
+                let limits = &self.state.tunables.client_output_buffer_limits;
+                clients.deliver(&to, &message, limits, self.now_ms());
+            }
             Parcel::Close(client) => clients.close(client),
         }
     }
@@ -177,6 +193,7 @@ impl Worker {
         if catch_unwind(AssertUnwindSafe(|| self.engine().idle())).is_err() {
             error!("the maintenance of a worker failed by a panic");
         }
+        self.keep_within_limits();
         let timeout_seconds = self.state.tunables.client_timeout_seconds.get();
         if timeout_seconds > 0 {
             self.drop_idle(timeout_seconds.saturating_mul(1_000));
@@ -200,6 +217,20 @@ impl Worker {
             error!("the eviction of a worker failed by a panic");
             false
         })
+    }
+
+    /// Looks at a tenth of the connections, so at each once a second, for those that do not take
+    /// what is sent to them.
+    fn keep_within_limits(&self) {
+        let mut clients = self.clients.borrow_mut();
+        let looks = clients.places().div_ceil(TICKS_PER_SECOND as usize);
+        let limits = &self.state.tunables.client_output_buffer_limits;
+        clients.keep_within(limits, self.now_ms(), looks.max(IDLE_LOOKS_MIN));
+    }
+
+    /// How much may wait for clients of a class.
+    pub(super) fn output_limit(&self, class: OutputClass) -> OutputLimit {
+        self.state.tunables.client_output_buffer_limits.get(class)
     }
 
     fn drop_idle(&self, timeout_ms: u64) {

@@ -5,6 +5,7 @@ use super::append::{Append, ValueTooLong};
 use super::entry::{Change, Entry};
 use super::generation::Generations;
 use super::log::Scribe;
+use super::witness::What;
 use crate::record::{
     Added, CounterWord, Key, MAX_LENGTH, NewValue, OwnedRecord, RecordRef, Value, parse_canonical,
 };
@@ -115,6 +116,9 @@ impl<'s> Database<'s> {
                 _ => Decision::Keep(false),
             });
         session.count_expired(expired);
+        if expired && session.is_witness() {
+            session.bear_witness(What::Expired, self.index, key, true);
+        }
         expired
     }
 
@@ -309,6 +313,14 @@ impl<'s> Database<'s> {
             session.note_inserted(self.index, key.hash);
         }
         session.count_expired(over);
+        if session.is_witness() {
+            if over {
+                session.bear_witness(What::Expired, self.index, key, true);
+            }
+            if inserts {
+                session.bear_witness(What::New, self.index, key, true);
+            }
+        }
         result
     }
 
@@ -369,15 +381,20 @@ impl<'s> Database<'s> {
         };
         let scribe = session.scribe(table.number());
         let key = Key { bytes: record.key(), hash: record.hash() };
-        table.update_told(key, &session.guard, scribe.as_ref(), |current| match current {
-            Some(current)
-                if current.version() == record.version()
-                    || planted::is(Planted::EvictWithoutLook) =>
-            {
-                Decision::Discard(session.version(), true)
-            }
-            _ => Decision::Keep(false),
-        })
+        let evicted =
+            table.update_told(key, &session.guard, scribe.as_ref(), |current| match current {
+                Some(current)
+                    if current.version() == record.version()
+                        || planted::is(Planted::EvictWithoutLook) =>
+                {
+                    Decision::Discard(session.version(), true)
+                }
+                _ => Decision::Keep(false),
+            });
+        if evicted && session.is_witness() {
+            session.bear_witness(What::Evicted, self.index, key, true);
+        }
+        evicted
     }
 
     /// Makes all keys absent at one instant.

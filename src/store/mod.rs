@@ -22,6 +22,7 @@ mod log;
 mod scan;
 mod snapshot;
 mod transaction;
+mod witness;
 
 pub use crate::record::{Key, LargeValue, MAX_LENGTH, NewValue, Value};
 pub use crate::table::TableOptions;
@@ -39,6 +40,7 @@ pub use log::{Block, Effect, Log, Logged};
 pub use scan::{CURSOR_BITS, ScanPosition};
 pub use snapshot::{Snapshot, SnapshotBusy, SnapshotKey};
 pub use transaction::Watched;
+pub use witness::{What, Witnessed};
 
 use crate::memory;
 use crate::record::{Birth, RecordRef, Usage};
@@ -91,6 +93,8 @@ pub struct Keyspace {
     /// Set once, when changes begin to be logged.
     log: Arc<OnceLock<Log>>,
     exclusion: Arc<Exclusion>,
+    /// What of the keys is noted to be told: see the `witness` module.
+    witness: Arc<AtomicU64>,
     /// Before the collector: dropping the tables needs nothing of it, and what they have retired is
     /// freed when it goes.
     generations: Generations,
@@ -133,6 +137,7 @@ impl Keyspace {
             ),
             log,
             exclusion: Arc::default(),
+            witness: Arc::default(),
             sweeps: (0..options.databases).map(|_| AtomicU64::new(0)).collect(),
             collector,
         }
@@ -155,6 +160,8 @@ impl Keyspace {
             defers_wakes: Cell::new(false),
             transaction: RefCell::default(),
             inserted: RefCell::default(),
+            witness: self.witness.clone(),
+            witnessed: RefCell::default(),
         }
     }
 
@@ -304,6 +311,9 @@ pub struct Local {
     transaction: RefCell<Transaction>,
     /// What it may have inserted: databases and hashes.
     inserted: RefCell<Vec<(usize, u64)>>,
+    /// What is to be noted of keys, and what was.
+    witness: Arc<AtomicU64>,
+    witnessed: RefCell<Vec<Witnessed>>,
 }
 
 impl Local {
@@ -338,6 +348,8 @@ impl Local {
             transacts: false,
             attempts: false,
             capture: Capture::default(),
+            // Relaxed: see `Keyspace::witness`.
+            witness: self.witness.load(Ordering::Relaxed),
         }
     }
 
@@ -351,6 +363,7 @@ impl Local {
     pub fn pin_timeless(&self) -> Session<'_> {
         let mut session = self.pin();
         session.timeless = true;
+        session.witness = 0;
         session
     }
 
@@ -413,6 +426,8 @@ pub struct Session<'l> {
     attempts: bool,
     /// What is collected for a block of the log.
     capture: Capture,
+    /// What is noted of keys to be told.
+    witness: u64,
 }
 
 impl Drop for Session<'_> {

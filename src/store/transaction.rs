@@ -7,6 +7,7 @@
 //!
 //! A key that a transaction finds past its deadline is removed before, by an operation of its own.
 
+use super::witness::What;
 use super::{Database, Key, Keyspace, NewValue, Session};
 use crate::record::{OwnedRecord, RecordRef};
 use crate::table::{Committed, Decision, Table};
@@ -191,6 +192,9 @@ impl Database<'_> {
             // A key that is held still cannot be removed by the way.
             if !may_go || transaction.is_protected() {
                 transaction.hide_last(may_go);
+                if may_go && session.is_witness() {
+                    session.bear_witness(What::Expired, self.index(), key, false);
+                }
                 return None;
             }
             transaction.forget_last();
@@ -212,6 +216,9 @@ impl Database<'_> {
         key: Key<'_>,
         value: &NewValue<'_>,
     ) {
+        if session.is_witness() && self.find_in_transaction(session, key).is_none() {
+            session.bear_witness(What::New, self.index(), key, false);
+        }
         let record = OwnedRecord::new(&session.birth(key, None), value);
         let table = self.table_in_transaction(session);
         // A blind write does not depend on what is there; its history is only looked at.
@@ -242,6 +249,9 @@ impl Database<'_> {
                     return result;
                 }
                 Decision::Put(record, tag, result) => {
+                    if current.is_none() && session.is_witness() {
+                        session.bear_witness(What::New, self.index(), key, false);
+                    }
                     session.note_put(self.index(), current, &record);
                     let mut transaction = session.local.transaction.borrow_mut();
                     transaction.put(table, key, record, tag);

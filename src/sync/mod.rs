@@ -26,7 +26,9 @@ pub mod parking;
 pub mod planted;
 pub mod stripe;
 
-pub use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
+pub use std::sync::{
+    Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, mpsc,
+};
 
 /// Standard atomics in every build: statistics, identifiers, flags outside any protocol.
 pub mod plain {

@@ -6,6 +6,7 @@ use crate::commands::context::{Context, integer};
 use crate::commands::edit::edit;
 use crate::commands::refusal::Refusal;
 use crate::commands::row::{Argument, ArgumentKind, Outcome};
+use crate::config::EventClasses;
 use crate::record::parse_canonical;
 use crate::resp::Args;
 use crate::store::Key;
@@ -68,11 +69,13 @@ pub(super) fn bitfield<'a>(
         return Err(Refusal::BitOffset);
     }
     // The value grows even when every operation fails: so does Redis's.
-    let answers: Vec<_> = context.database.change(&context.session, key, |entry| {
-        edit(entry, start..end, |bytes| {
-            operations.iter().map(|operation| operation.run(bytes)).collect()
-        })
+    let (answers, is_changed) = context.database.change(&context.session, key, |entry| {
+        let is_longer = entry.is_none_or(|entry| entry.value().len() < end);
+        edit(entry, start..end, |bytes| run_all(&operations, bytes, is_longer))
     });
+    if is_changed {
+        context.notify(EventClasses::STRING, "setbit", key);
+    }
     context.out.array(answers.len());
     for answer in answers {
         match answer {
@@ -81,6 +84,25 @@ pub(super) fn bitfield<'a>(
         }
     }
     Ok(())
+}
+
+/// Runs all operations, and says whether any of them has changed the value, which they have made
+/// longer before if `is_longer`.
+fn run_all(
+    operations: &[Operation],
+    bytes: &mut [u8],
+    is_longer: bool,
+) -> (Vec<Option<i64>>, bool) {
+    let mut is_changed = false;
+    let answers = operations.iter().map(|operation| {
+        let before = operation.field.read(bytes);
+        let answer = operation.run(bytes);
+        let has_written = operation.writes() && answer.is_some();
+        is_changed |= has_written && (is_longer || operation.field.read(bytes) != before);
+        answer
+    });
+    let answers = answers.collect();
+    (answers, is_changed)
 }
 
 pub(super) fn bitfield_ro<'a>(

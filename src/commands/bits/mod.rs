@@ -14,6 +14,7 @@ use super::edit::{edit, is_reversed, span};
 use super::refusal::Refusal;
 use super::row::{Argument, ArgumentKind, Categories, Flags, Handler, Keys, Outcome, Row};
 use super::string::KEY;
+use crate::config::EventClasses;
 use crate::record::parse_canonical;
 use crate::resp::Args;
 use crate::store::{Change, Encoding, Entry, Key, NewValue};
@@ -176,16 +177,20 @@ fn setbit<'a>(context: &mut Context<'_>, args: &Args<'a>, key: Key<'a>) -> Outco
     // A value that is raw already, which an edited one becomes, need not be stored again.
     let is_done =
         |entry: Entry<'_>| entry.encoding() == Encoding::Raw && with_bytes(entry.value(), is_set);
-    let old = context.database.change(&context.session, key, |entry| {
+    let (old, is_longer) = context.database.change(&context.session, key, |entry| {
         if entry.is_some_and(is_done) {
-            return Change::Keep(value);
+            return Change::Keep((value, false));
         }
+        let is_longer = entry.is_none_or(|entry| entry.value().len() <= offset / 8);
         edit(entry, offset / 8..offset / 8 + 1, |bytes| {
             let old = range::bit(bytes, offset);
             range::set_bit(bytes, offset, value);
-            old
+            (old, is_longer)
         })
     });
+    if old != value || is_longer {
+        context.notify(EventClasses::STRING, "setbit", key);
+    }
     context.out.integer(i64::from(old));
     Ok(())
 }
@@ -193,7 +198,7 @@ fn setbit<'a>(context: &mut Context<'_>, args: &Args<'a>, key: Key<'a>) -> Outco
 /// Calls `read` with the bytes of a key that is present.
 fn read<T>(context: &mut Context<'_>, key: Key<'_>, read: impl FnOnce(&[u8]) -> T) -> Option<T> {
     let result = context.database.get(&context.session, key, |value| with_bytes(value, read));
-    context.counts.look_up(result.is_some());
+    context.look_up(key, result.is_some());
     result
 }
 
@@ -310,10 +315,11 @@ fn bitop<'a>(context: &mut Context<'_>, args: &Args<'a>) -> Outcome<'a> {
     }
     let (target, bytes) = (keyspace.key(args.get(2)), combined.into_bytes());
     let length = bytes.len();
-    if bytes.is_empty() {
-        context.database.remove(&context.session, target);
-    } else {
+    if !bytes.is_empty() {
         context.database.set(&context.session, target, NewValue::Edited(bytes.into()));
+        context.notify(EventClasses::STRING, "set", target);
+    } else if context.database.remove(&context.session, target) {
+        context.notify(EventClasses::GENERIC, "del", target);
     }
     context.out.integer(length as i64);
     Ok(())

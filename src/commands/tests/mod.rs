@@ -15,7 +15,7 @@ mod transactions;
 use super::context::{Context, Counts};
 use super::persistence::Stage;
 use super::{Client, Engine, Position, Progress, ServerState};
-use crate::config::Config;
+use crate::config::{Config, EventClasses};
 use crate::resp::{Batch, Decoder, Limits, ReplyBuffer};
 use crate::store::Evictor;
 use crate::sync::Arc;
@@ -114,6 +114,10 @@ pub(super) fn with_context(body: impl FnOnce(&mut Context<'_>)) {
         is_bounded: false,
         is_out_of_memory: false,
         counts: Counts::default(),
+        worker: 0,
+        notifies: EventClasses::default(),
+        outbox: Vec::new(),
+        needs_care: false,
     });
 }
 

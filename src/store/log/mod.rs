@@ -89,8 +89,9 @@ impl Log {
         self.strict.store(strict, Ordering::Relaxed);
     }
 
+    /// Whether replies wait for what they tell of.
     #[inline]
-    pub(super) fn is_strict(&self) -> bool {
+    pub fn is_strict(&self) -> bool {
         self.strict.load(Ordering::Relaxed)
     }
 
