@@ -11,6 +11,7 @@
 
 use super::context::{Context, Counts};
 use super::row::{Categories, Row};
+use super::setbacks::Setbacks;
 use crate::resp::{Mark, Protocol};
 use crate::store::Session;
 
@@ -88,6 +89,7 @@ struct Checkpoint {
     protocol: Protocol,
     database: usize,
     counts: Counts,
+    setbacks: Setbacks,
 }
 
 impl Checkpoint {
@@ -97,6 +99,7 @@ impl Checkpoint {
             protocol: context.client.protocol,
             database: context.client.database,
             counts: context.counts,
+            setbacks: context.setbacks.clone(),
         }
     }
 
@@ -106,6 +109,7 @@ impl Checkpoint {
         context.client.protocol = self.protocol;
         context.select(self.database);
         context.counts = self.counts;
+        context.setbacks.clone_from(&self.setbacks);
     }
 }
 
@@ -187,6 +191,15 @@ mod tests {
             "config|get",
             "config|set",
             "info",
+            "slowlog|get",
+            "slowlog|len",
+            "slowlog|reset",
+            "latency|doctor",
+            "latency|graph",
+            "latency|histogram",
+            "latency|history",
+            "latency|latest",
+            "latency|reset",
         ];
         let without_keys = [
             "multi",
@@ -219,6 +232,8 @@ mod tests {
             "memory|malloc-stats",
             "memory|purge",
             "memory|stats",
+            "slowlog|help",
+            "latency|help",
         ];
         for row in rows() {
             let one = std::slice::from_ref(row);

@@ -27,6 +27,8 @@ pub struct Client {
     pub close_after_reply: bool,
     /// The command under way that goes on over several turns.
     pub(super) work: Option<Box<dyn Work>>,
+    /// How long it has taken so far, in nanoseconds.
+    pub(super) work_nanoseconds: u64,
     /// What is queued, between MULTI and EXEC.
     pub(super) queue: Option<Box<Queue>>,
     /// The keys that the next EXEC looks at first.
@@ -48,6 +50,7 @@ impl Client {
             protocol: Protocol::Resp2,
             close_after_reply: false,
             work: None,
+            work_nanoseconds: 0,
             queue: None,
             watches: Watches::new(),
             ownership: None,

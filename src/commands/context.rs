@@ -6,7 +6,10 @@ use super::client::Client;
 use super::persistence::Stage;
 use super::queue::Queue;
 use super::refusal::Refusal;
+use super::row::Row;
+use super::setbacks::Setbacks;
 use super::state::ServerState;
+use super::timing::Timing;
 use crate::record::parse_canonical;
 use crate::resp::{Args, LARGE_ARG, ReplyBuffer};
 use crate::store::{Attendance, Database, Evictor, MAX_LENGTH, NewValue, Session, Value};
@@ -39,6 +42,10 @@ pub(super) struct Context<'e> {
     pub(super) evictor: &'e mut Evictor,
     /// What the batch has counted so far.
     pub(super) counts: Counts,
+    /// What has gone wrong in the batch so far.
+    pub(super) setbacks: Setbacks,
+    /// How long the batch's commands take.
+    pub(super) timing: Timing<'e>,
 }
 
 /// Counted in a batch; added to the worker's statistics at its end.
@@ -84,8 +91,17 @@ impl Context<'_> {
     /// Writes an error reply and counts it.
     #[cold]
     pub(super) fn refuse(&mut self, refusal: &Refusal<'_>) {
+        let text = refusal.text();
         self.counts.errors += 1;
-        refusal.write(self.out);
+        self.setbacks.note_error(&text);
+        self.out.error_bytes(&text);
+    }
+
+    /// Writes the error reply of a command that has run.
+    #[cold]
+    pub(super) fn fail(&mut self, row: &'static Row, refusal: &Refusal<'_>) {
+        self.setbacks.fail(row);
+        self.refuse(refusal);
     }
 
     /// Writes argument `index` as a bulk string; a large one is passed on without a copy.

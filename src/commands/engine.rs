@@ -25,13 +25,16 @@ use std::time::{Duration, Instant};
 
 use super::admission::{self, Admission};
 use super::client::Client;
+use super::command_stats::Stripe;
 use super::context::{Context, Counts};
 use super::dispatch::{self, Planned, find, hash_keys, run_row};
 use super::exclusive;
 use super::persistence::Stage;
 use super::queue::Queue;
 use super::row::Handler;
+use super::setbacks::Setbacks;
 use super::state::ServerState;
+use super::timing::Timing;
 use super::{exec, long, multi};
 use crate::memory;
 use crate::resp::{Args, Batch, ReplyBuffer};
@@ -109,6 +112,7 @@ pub struct Engine {
     state: Arc<ServerState>,
     local: Local,
     stats: Arc<WorkerStats>,
+    command_stats: Arc<Stripe>,
     window: Window,
     /// A queue without commands for the next MULTI.
     spare_queue: Option<Box<Queue>>,
@@ -139,6 +143,7 @@ impl Engine {
         Engine {
             local: state.keyspace.join(),
             stats: state.stats.worker(worker).clone(),
+            command_stats: state.command_stats.worker(worker).clone(),
             state,
             window: Window::default(),
             spare_queue: None,
@@ -156,6 +161,7 @@ impl Engine {
         Engine {
             local: state.keyspace.join(),
             stats: Arc::default(),
+            command_stats: state.command_stats.stray(),
             state,
             window: Window::default(),
             spare_queue: None,
@@ -209,14 +215,19 @@ impl Engine {
             is_bounded: !self.replays && self.state.keyspace.eviction().settings().is_bounded(),
             is_out_of_memory: false,
             counts: Counts::default(),
+            setbacks: Setbacks::default(),
+            timing: Timing::begin(&self.state, &self.command_stats),
         };
         let progress = run(&mut context, &mut self.window, batch, input, at);
         if !matches!(progress, Progress::Stall(_, Awaited::Exclusion)) {
             context.client.give_back_exclusion();
         }
         let counts = context.counts;
+        if !context.setbacks.is_empty() {
+            self.command_stats.enter(context.setbacks.take());
+        }
         if context.is_bounded {
-            count_evicted(&self.stats, context.evictor.take_evicted());
+            count_evicted(&self.state, &self.stats, context.evictor.take_evicted());
         }
         self.stats.commands_processed.add(counts.commands);
         self.stats.error_replies.add(counts.errors);
@@ -247,7 +258,11 @@ impl Engine {
             return None;
         }
         let effort = self.state.tunables.active_expire_effort.get() as u32;
+        let begun = Instant::now();
         let sweep = self.state.keyspace.sweep(&self.local, &mut self.sweeper, effort);
+        let took = begun.elapsed();
+        self.stats.expiry_nanoseconds.add(took.as_nanos() as u64);
+        self.state.note_latency("expire-cycle", took);
         self.stats.expired_keys.add(self.local.take_expired());
         self.wake_log();
         sweep.next
@@ -269,7 +284,7 @@ impl Engine {
         drop(session);
         let is_over = matches!(room, Room::Short | Room::None);
         self.state.stats.excess.note(is_over);
-        count_evicted(&self.stats, self.evictor.take_evicted());
+        count_evicted(&self.state, &self.stats, self.evictor.take_evicted());
         self.stats.expired_keys.add(self.local.take_expired());
         self.wake_log();
         room == Room::Short
@@ -316,6 +331,7 @@ impl Engine {
         self.state.keyspace.maintain(&self.local, busy);
         if self.state.stats.sample() {
             self.state.note_used_bytes(memory::used_bytes());
+            self.state.note_log_latencies();
         }
     }
 }
@@ -326,7 +342,11 @@ impl fmt::Debug for Engine {
     }
 }
 
-fn count_evicted(stats: &WorkerStats, evicted: Evicted) {
+fn count_evicted(state: &ServerState, stats: &WorkerStats, evicted: Evicted) {
+    if evicted.keys == 0 && evicted.time.is_zero() {
+        return;
+    }
+    state.note_latency("eviction-cycle", evicted.time);
     stats.evicted_keys.add(evicted.keys);
     stats.evicted_bytes.add(evicted.bytes);
     stats.eviction_nanoseconds.add(evicted.time.as_nanos() as u64);
@@ -340,19 +360,32 @@ fn run(
     input: &[u8],
     mut at: Position,
 ) -> Progress {
+    let progress = run_windows(context, window, batch, input, &mut at);
+    context.settle_times(batch, input, at.command);
+    progress
+}
+
+/// Runs window after window from `at` on, which it moves.
+fn run_windows(
+    context: &mut Context<'_>,
+    window: &mut Window,
+    batch: &Batch,
+    input: &[u8],
+    at: &mut Position,
+) -> Progress {
     let mut done = 0;
     while at.command < batch.len() {
         if done >= TURN_KEYS {
-            return Progress::Flush(at);
+            return Progress::Flush(*at);
         }
         plan(context, window, batch, input, at.command);
         if window.commands.is_empty() {
-            return run_work(context, window, &batch.args(at.command, input), at);
+            return run_work(context, window, &batch.args(at.command, input), *at);
         }
         if context.stage != Stage::Open
             && admission::admit_window(context, window) == Admission::Wait
         {
-            return Progress::Stall(at, Awaited::Room);
+            return Progress::Stall(*at, Awaited::Room);
         }
         let commands_before = context.counts.commands;
         if window.hashes.len() > 1 {
@@ -361,19 +394,22 @@ fn run(
         for &planned in &window.commands {
             let args = batch.args(at.command, input);
             if let Ran::Waits(awaited) = run_one(context, planned, &args, window) {
-                return Progress::Stall(at, awaited);
+                return Progress::Stall(*at, awaited);
             }
-            at = Position::at(at.command + 1);
+            *at = Position::at(at.command + 1);
             if context.client.close_after_reply {
                 return Progress::Close;
             }
             if context.out.len() >= OUTPUT_SOFT_LIMIT && at.command < batch.len() {
-                return Progress::Flush(at);
+                return Progress::Flush(*at);
             }
             if context.is_called_out() && at.command < batch.len() {
-                return Progress::Stall(at, Awaited::Turn);
+                return Progress::Stall(*at, Awaited::Turn);
             }
             context.session.renew();
+        }
+        if context.timing.is_full() {
+            context.settle_times(batch, input, at.command);
         }
         // An EXEC counts as all that it has run.
         let commands = (context.counts.commands - commands_before) as usize;
@@ -430,13 +466,20 @@ fn run_one(context: &mut Context<'_>, planned: Planned, args: &Args<'_>, window:
             Admission::Run => {}
             Admission::Wait => return Ran::Waits(Awaited::Room),
             Admission::Refuse => {
-                multi::refuse_memory(context);
+                multi::refuse_memory(context, row);
                 return Ran::Done;
             }
         }
     }
     match row.handler {
-        Handler::Exec => return exec::exec(context),
+        Handler::Exec => {
+            context.begin_timed();
+            let ran = exec::exec(context, row);
+            if ran == Ran::Done {
+                context.end_timed(row, args, 0);
+            }
+            return ran;
+        }
         Handler::Immediate(_) => {}
         _ if context.client.queue.is_some() => {
             multi::enqueue(context, row, args, hashes);
@@ -447,13 +490,21 @@ fn run_one(context: &mut Context<'_>, planned: Planned, args: &Args<'_>, window:
                 return Ran::Waits(Awaited::Exclusion);
             }
             context.counts.commands += 1;
+            context.begin_timed();
             context.run_alone(|context| run_row(context, row, args, hashes));
+            context.end_timed(row, args, 0);
             return Ran::Done;
         }
         _ => {}
     }
     context.counts.commands += 1;
-    run_row(context, row, args, hashes);
+    if context.timing.shares(row, args) {
+        run_row(context, row, args, hashes);
+    } else {
+        context.begin_timed();
+        run_row(context, row, args, hashes);
+        context.end_timed(row, args, 0);
+    }
     Ran::Done
 }
 
@@ -483,7 +534,7 @@ fn run_work(
             Admission::Run => {}
             Admission::Wait => return Progress::Stall(at, Awaited::Room),
             Admission::Refuse => {
-                multi::refuse_memory(context);
+                multi::refuse_memory(context, row);
                 return Progress::Flush(next);
             }
         }
@@ -493,5 +544,12 @@ fn run_work(
         let is_closed = context.client.close_after_reply;
         return if is_closed { Progress::Close } else { Progress::Flush(next) };
     }
-    Progress::Flush(long::run(context, args, begin, at))
+    context.begin_timed();
+    let then = long::run(context, row, args, begin, at);
+    let before = if at.is_begun { context.client.work_nanoseconds } else { 0 };
+    match then.is_begun {
+        true => context.client.work_nanoseconds = before + context.part_time(),
+        false => context.end_timed(row, args, before),
+    }
+    Progress::Flush(then)
 }

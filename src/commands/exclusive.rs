@@ -71,7 +71,9 @@ mod tests {
     use crate::commands::context::Counts;
     use crate::commands::engine::{Awaited, Engine, Position, Progress};
     use crate::commands::persistence::Stage;
+    use crate::commands::setbacks::Setbacks;
     use crate::commands::state::ServerState;
+    use crate::commands::timing::Timing;
     use crate::config::Config;
     use crate::resp::{Batch, Decoder, Limits, ReplyBuffer};
     use crate::store::{Evictor, Local};
@@ -103,6 +105,8 @@ mod tests {
             is_bounded: false,
             is_out_of_memory: false,
             counts: Counts::default(),
+            setbacks: Setbacks::default(),
+            timing: Timing::begin(state, state.command_stats.worker(1)),
         };
         context.have_all_out()
     }

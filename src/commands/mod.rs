@@ -9,11 +9,15 @@
 //! * `row` says what a row holds, `table` lists all rows, `lookup` finds one by name;
 //! * `string`, `counter`, `bits`, `keys`, `connection`, `server`, `info`, `memory`, `multi` hold
 //!   rows and handlers by family;
+//!   `slowlog` and `latency` tell what took long;
 //!   `hello`, `help`, `config`, `command_info`, `docs`, `key_arguments` are the larger handlers;
 //! * `engine` runs batches, `dispatch` one command, `long` what is done in steps;
 //! * `each_key` and `atomic` run commands of several keys at one instant; `multi`, `queue` and
 //!   `exec` are transactions of several commands, `exclusive` is for those that have to be alone;
-//! * `glob`, `long_double`, `lcs`, `payload` know patterns, numbers, texts and formats, no store;
+//! * `timing` measures commands, `command_stats` counts them (`histogram`), `setbacks` their errors;
+//!   `slow_log` and `latency_monitor` keep what took long;
+//! * `glob`, `sparkline`, `long_double`, `lcs`, `payload` know patterns, drawings, numbers, texts
+//!   and formats, no store;
 //! * `refusal` has every error text, `context` what a handler works with;
 //! * `state` is what all workers share, `tunables` the settings that may change, `client` what one
 //!   connection keeps, `post` the way to another worker's clients.
@@ -27,6 +31,7 @@ mod bgrewriteaof;
 mod bits;
 mod client;
 mod command_info;
+mod command_stats;
 mod config;
 mod connection;
 mod context;
@@ -43,9 +48,12 @@ mod expire;
 mod glob;
 mod hello;
 mod help;
+mod histogram;
 mod info;
 mod key_arguments;
 mod keys;
+mod latency;
+mod latency_monitor;
 mod lcs;
 mod long;
 mod long_double;
@@ -66,12 +74,17 @@ mod scan;
 mod serialize;
 mod server;
 mod set;
+mod setbacks;
+mod slow_log;
+mod slowlog;
+mod sparkline;
 mod state;
 mod string;
 mod subsequence;
 mod table;
 #[cfg(test)]
 mod tests;
+mod timing;
 mod tunables;
 
 pub use client::Client;

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use super::row::Row;
-use crate::resp::{Args, ReplyBuffer};
+use crate::resp::Args;
 use crate::sync::Arc;
 
 /// Bytes of a client's text that a reply quotes at most, as in Redis.
@@ -23,6 +23,15 @@ pub(super) enum Refusal<'a> {
         /// What was asked for.
         name: &'a [u8],
     },
+    /// The arguments of a subcommand are not as they should be.
+    SubcommandSyntax {
+        /// The container, in lower case.
+        container: &'static str,
+        /// The subcommand as it was written.
+        name: &'a [u8],
+    },
+    /// LATENCY GRAPH: there was no such event.
+    NoSamples(&'a [u8]),
     /// Too few or too many arguments.
     WrongArity {
         /// The container command, when it is about a subcommand.
@@ -116,19 +125,22 @@ impl Refusal<'_> {
         Refusal::WrongArity { container, name: row.name }
     }
 
-    /// Writes the error reply.
-    pub(super) fn write(&self, out: &mut ReplyBuffer) {
-        out.error_bytes(&self.text());
-    }
-
     /// The whole text, with its code.
-    fn text(&self) -> Cow<'static, [u8]> {
+    pub(super) fn text(&self) -> Cow<'static, [u8]> {
         let fixed = match self {
             Refusal::UnknownCommand(args) => return unknown_command(args).into(),
             Refusal::UnknownSubcommand { container, name } => {
                 let try_help = format!("'. Try {} HELP.", container.to_uppercase());
                 let quoted = quote(name, QUOTE_MAX);
                 return join(&[b"ERR unknown subcommand '", quoted, try_help.as_bytes()]);
+            }
+            Refusal::SubcommandSyntax { container, name } => {
+                let try_help = format!("'. Try {} HELP.", container.to_uppercase());
+                let start = b"ERR unknown subcommand or wrong number of arguments for '";
+                return join(&[start, quote(name, QUOTE_MAX), try_help.as_bytes()]);
+            }
+            Refusal::NoSamples(event) => {
+                return join(&[b"ERR No samples available for event '", c_text(event), b"'"]);
             }
             Refusal::WrongArity { container, name } => {
                 let (container, bar) = container.map_or(("", ""), |container| (container, "|"));

@@ -29,12 +29,20 @@ struct Facts {
     asked: Option<Instant>,
     last_took: Option<Duration>,
     last_is_well: bool,
+    failures_in_a_row: u64,
     count: u64,
 }
 
 impl Default for Facts {
     fn default() -> Self {
-        Self { requests: None, asked: None, last_took: None, last_is_well: true, count: 0 }
+        Self {
+            requests: None,
+            asked: None,
+            last_took: None,
+            last_is_well: true,
+            failures_in_a_row: 0,
+            count: 0,
+        }
     }
 }
 
@@ -47,6 +55,8 @@ pub(super) struct RewriteReport {
     pub(super) last_took: Option<Duration>,
     /// Whether the last one succeeded, if there was one.
     pub(super) last_is_well: bool,
+    /// How many have failed since one succeeded.
+    pub(super) failures_in_a_row: u64,
     /// How many have begun.
     pub(super) count: u64,
 }
@@ -89,6 +99,7 @@ impl Rewriting {
         let mut facts = self.facts();
         facts.last_took = facts.asked.take().map(|asked| asked.elapsed());
         facts.last_is_well = is_well;
+        facts.failures_in_a_row = if is_well { 0 } else { facts.failures_in_a_row + 1 };
     }
 
     pub(super) fn report(&self) -> RewriteReport {
@@ -97,6 +108,7 @@ impl Rewriting {
             running_for: facts.asked.map(|asked| asked.elapsed()),
             last_took: facts.last_took,
             last_is_well: facts.last_is_well,
+            failures_in_a_row: facts.failures_in_a_row,
             count: facts.count,
         }
     }

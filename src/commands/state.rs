@@ -2,10 +2,13 @@
 
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use super::command_stats::CommandStats;
+use super::latency_monitor::LatencyMonitor;
 use super::persistence::Persistence;
 use super::post::Post;
+use super::slow_log::SlowLog;
 use super::tunables::Tunables;
 use crate::aof::writer::LogHandle;
 use crate::config::{AppendFsync, Config};
@@ -28,6 +31,12 @@ pub struct ServerState {
     pub tunables: Tunables,
     /// The statistics, one stripe for each worker.
     pub stats: Registry,
+    /// The statistics of commands, one stripe for each worker.
+    pub(super) command_stats: CommandStats,
+    /// Commands that took long.
+    pub(super) slow_log: SlowLog,
+    /// What else took long.
+    pub(super) latency_monitor: LatencyMonitor,
     /// How one worker reaches the clients of another.
     pub post: Post,
     /// The log.
@@ -64,6 +73,9 @@ impl ServerState {
         ServerState {
             keyspace: Keyspace::new(options),
             stats: Registry::new(stripes),
+            command_stats: CommandStats::new(stripes),
+            slow_log: SlowLog::default(),
+            latency_monitor: LatencyMonitor::default(),
             persistence: Persistence::new(&config),
             tunables: Tunables::new(&config),
             post: Post::default(),
@@ -101,6 +113,37 @@ impl ServerState {
     pub fn next_client_id(&self) -> u64 {
         // Relaxed: the numbers need only differ.
         self.last_client_id.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// CONFIG RESETSTAT: begins all statistics at nothing again, but for what is there now (clients,
+    /// memory), the slow log and the latency monitor.
+    pub fn reset_stats(&self) {
+        self.stats.reset();
+        self.command_stats.reset();
+        self.persistence.reset_stats();
+    }
+
+    /// When the server started, in seconds of Unix time.
+    pub(super) fn started_unix_seconds(&self) -> u64 {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        now.saturating_sub(self.started.elapsed()).as_secs()
+    }
+
+    /// Notes that something beside the commands took so long, should the latency monitor want it.
+    pub(super) fn note_latency(&self, event: &'static str, took: Duration) {
+        let threshold_ms = self.tunables.latency_monitor_threshold_ms.get();
+        if threshold_ms > 0 && took >= Duration::from_millis(threshold_ms) {
+            self.latency_monitor.add(event, took);
+        }
+    }
+
+    /// Asks the log what has taken long lately. To be called several times a second: the monitor
+    /// keeps one sample of each, so the longest since the last time is all there is to know.
+    pub(super) fn note_log_latencies(&self) {
+        if let Some(longest) = self.persistence.handle().map(|handle| handle.take_longest()) {
+            self.note_latency("aof-write", longest.write);
+            self.note_latency("aof-fsync-always", longest.sync_before_replies);
+        }
     }
 
     /// Notes that the data takes `bytes` now; returns the most noted so far.

@@ -2,12 +2,12 @@
 
 use super::row::Row;
 use super::{
-    bits, connection, counter, expire, info, keys, memory, moves, multi, object, scan, serialize,
-    server, set, string, subsequence,
+    bits, connection, counter, expire, info, keys, latency, memory, moves, multi, object, scan,
+    serialize, server, set, slowlog, string, subsequence,
 };
 
 /// The rows of each family.
-pub(super) static FAMILIES: [&[Row]; 16] = [
+pub(super) static FAMILIES: [&[Row]; 18] = [
     &string::ROWS,
     &counter::ROWS,
     &bits::ROWS,
@@ -24,6 +24,8 @@ pub(super) static FAMILIES: [&[Row]; 16] = [
     &connection::ROWS,
     &server::ROWS,
     &info::ROWS,
+    &slowlog::ROWS,
+    &latency::ROWS,
 ];
 
 /// Every command, subcommands not counted.

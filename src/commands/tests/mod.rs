@@ -12,6 +12,8 @@ mod transactions;
 
 use super::context::{Context, Counts};
 use super::persistence::Stage;
+use super::setbacks::Setbacks;
+use super::timing::Timing;
 use super::{Client, Engine, Position, Progress, ServerState};
 use crate::config::Config;
 use crate::resp::{Batch, Decoder, Limits, ReplyBuffer};
@@ -112,6 +114,8 @@ pub(super) fn with_context(body: impl FnOnce(&mut Context<'_>)) {
         is_bounded: false,
         is_out_of_memory: false,
         counts: Counts::default(),
+        setbacks: Setbacks::default(),
+        timing: Timing::begin(&state, state.command_stats.worker(0)),
     });
 }
 
