@@ -201,7 +201,8 @@ impl Context<'_> {
 
     /// What runs from now on is timed by itself.
     pub(super) fn begin_timed(&mut self) {
-        // That those before it were slow is not noted: they were fast when they were written.
+        // Should those before it have been slow on average, the slow log does not tell: a share
+        // says nothing of one of them.
         self.timing.settle();
     }
 

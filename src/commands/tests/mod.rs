@@ -8,6 +8,7 @@ mod memory;
 mod persistence;
 mod recorded;
 mod server_info;
+mod statistics;
 mod transactions;
 
 use super::context::{Context, Counts};
