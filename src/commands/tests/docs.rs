@@ -62,7 +62,12 @@ fn subcommands_are_listed_by_full_name() {
         assert!(list.contains(&format!("\r\n{name}\r\n")), "{name}");
     }
     let admin = server.line(&mut connection, "COMMAND LIST FILTERBY ACLCAT ADMIN");
-    assert_eq!(admin, "*3\r\n$12\r\nbgrewriteaof\r\n$10\r\nconfig|get\r\n$10\r\nconfig|set\r\n");
+    for name in ["bgrewriteaof", "config|get", "config|set", "slowlog|get", "latency|reset"] {
+        assert!(admin.contains(&format!("\r\n{name}\r\n")), "{name}");
+    }
+    for name in ["get", "info", "config", "slowlog|help"] {
+        assert!(!admin.contains(&format!("\r\n{name}\r\n")), "{name}");
+    }
     let info = server.line(&mut connection, "HELLO 3\r\nCOMMAND INFO client get");
     let info = info.rsplit_once("modules\r\n*0\r\n").expect("after HELLO").1;
     assert!(info.starts_with("*2\r\n*10\r\n$6\r\nclient\r\n:-2\r\n~0\r\n:0\r\n:0\r\n:0\r\n~1\r\n"));
