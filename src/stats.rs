@@ -13,10 +13,13 @@
 //! the other: each addend is a value that counter really had, the sum is not an instant. A gauge
 //! such as the number of connected clients goes up and down on the same worker, so its total can
 //! be late but never negative.
+//!
+//! Nobody can set a counter back but its owner. So CONFIG RESETSTAT notes what the totals were, in
+//! one more stripe, and from then on a total is what has come since.
 
 use std::time::Instant;
 
-use crate::sync::{Arc, AtomicU64, Mutex, Ordering};
+use crate::sync::{Arc, AtomicU64, Mutex, MutexGuard, Ordering, PoisonError};
 
 /// A 64-bit counter with one writer and any number of readers. See the module for why that writer
 /// uses plain loads and stores; two writers would lose counts (and nothing worse).
@@ -34,6 +37,12 @@ impl Counter {
         // Relaxed: single writer, nothing is published through the counter.
         let value = self.0.load(Ordering::Relaxed);
         self.0.store(value.wrapping_add(count), Ordering::Relaxed);
+    }
+
+    /// Sets it to `value`; only the owner of the counter calls it.
+    pub fn set(&self, value: u64) {
+        // Relaxed: as in `add`.
+        self.0.store(value, Ordering::Relaxed);
     }
 
     /// Takes `count` away; only the owner of the counter calls it, and only what it has added.
@@ -76,12 +85,18 @@ pub struct WorkerStats {
     pub net_input_bytes: Counter,
     /// Bytes written to sockets.
     pub net_output_bytes: Counter,
+    /// Reads from sockets that brought something.
+    pub reads: Counter,
+    /// Writes to sockets that took something.
+    pub writes: Counter,
     /// Key look-ups of reading commands that found the key.
     pub keyspace_hits: Counter,
     /// Key look-ups of reading commands that did not.
     pub keyspace_misses: Counter,
     /// Keys removed because their deadline had passed.
     pub expired_keys: Counter,
+    /// Time spent on looking for such keys, in nanoseconds.
+    pub expiry_nanoseconds: Counter,
     /// Keys removed because the memory was used up.
     pub evicted_keys: Counter,
     /// Bytes that they took.
@@ -90,11 +105,36 @@ pub struct WorkerStats {
     pub eviction_nanoseconds: Counter,
 }
 
-/// The stripes of all workers, the rate of commands, and how long there was too little memory.
+/// What CONFIG RESETSTAT sets back.
+type Select = fn(&WorkerStats) -> &Counter;
+
+/// The counters that CONFIG RESETSTAT sets back: all but the gauges.
+const RESETTABLE: [Select; 16] = [
+    |stats| &stats.output_limit_disconnections,
+    |stats| &stats.connections_received,
+    |stats| &stats.connections_rejected,
+    |stats| &stats.commands_processed,
+    |stats| &stats.error_replies,
+    |stats| &stats.net_input_bytes,
+    |stats| &stats.net_output_bytes,
+    |stats| &stats.reads,
+    |stats| &stats.writes,
+    |stats| &stats.keyspace_hits,
+    |stats| &stats.keyspace_misses,
+    |stats| &stats.expired_keys,
+    |stats| &stats.expiry_nanoseconds,
+    |stats| &stats.evicted_keys,
+    |stats| &stats.evicted_bytes,
+    |stats| &stats.eviction_nanoseconds,
+];
+
+/// The stripes of all workers, the rates, and how long there was too little memory.
 #[derive(Debug)]
 pub struct Registry {
     workers: Vec<Arc<WorkerStats>>,
-    rate: Mutex<RateSampler>,
+    /// The totals at the last reset. Written under the lock of `rates`.
+    baseline: WorkerStats,
+    rates: Mutex<Rates>,
     /// How long the data has taken more than `maxmemory`.
     pub excess: Excess,
 }
@@ -105,7 +145,8 @@ impl Registry {
     pub fn new(workers: usize) -> Registry {
         Registry {
             workers: (0..workers).map(|_| Arc::default()).collect(),
-            rate: Mutex::new(RateSampler::new(Instant::now())),
+            baseline: WorkerStats::default(),
+            rates: Mutex::new(Rates::new(Instant::now())),
             excess: Excess::new(Instant::now()),
         }
     }
@@ -120,29 +161,54 @@ impl Registry {
         self.workers.len()
     }
 
-    /// The sum of one counter over all stripes: `registry.total(|w| &w.keyspace_hits)`.
+    /// The sum of one counter over all stripes since the last reset:
+    /// `registry.total(|w| &w.keyspace_hits)`.
     pub fn total(&self, counter: impl Fn(&WorkerStats) -> &Counter) -> u64 {
+        let before = counter(&self.baseline).get();
+        // A reset meanwhile may have seen more than was summed.
+        self.sum(counter).saturating_sub(before)
+    }
+
+    /// The sum of one counter over all stripes since the start.
+    fn sum(&self, counter: impl Fn(&WorkerStats) -> &Counter) -> u64 {
         self.workers.iter().fold(0, |sum, worker| sum.wrapping_add(counter(worker).get()))
     }
 
-    /// Takes a sample of the command rate when the last one is [`SAMPLE_INTERVAL_MS`] old; to be
+    /// Begins all totals and rates at nothing again, but for the gauges.
+    pub fn reset(&self) {
+        // One at a time: a counter has one writer.
+        let mut rates = self.rates();
+        for counter in RESETTABLE {
+            counter(&self.baseline).set(self.sum(counter));
+        }
+        *rates = Rates::new(Instant::now());
+        rates.last = self.sums();
+        self.excess.reset();
+    }
+
+    /// Takes a sample of the rates when the last one is [`SAMPLE_INTERVAL_MS`] old; to be
     /// called about that often, by any thread. Never waits: when another thread is at it, that one
     /// does the work. Returns whether it took a sample, for what else is due at that pace.
     pub fn sample(&self) -> bool {
-        let Ok(mut rate) = self.rate.try_lock() else {
+        let Ok(mut rates) = self.rates.try_lock() else {
             return false;
         };
-        let commands = self.total(|worker| &worker.commands_processed);
-        rate.sample(Instant::now(), commands)
+        rates.sample(Instant::now(), self.sums())
     }
 
-    /// Commands per second, the mean of the last [`SAMPLES`] samples.
-    pub fn instantaneous_ops_per_sec(&self) -> u64 {
-        match self.rate.lock() {
-            Ok(rate) => rate.mean(),
-            // A panic while sampling leaves plain numbers behind: still readable.
-            Err(poisoned) => poisoned.into_inner().mean(),
-        }
+    /// What the rates are taken of, since the start.
+    fn sums(&self) -> [u64; Rate::COUNT] {
+        Rate::ALL.map(|rate| self.sum(rate.counter()))
+    }
+
+    /// How much of something comes in a second, the mean of the last [`SAMPLES`] samples.
+    pub fn per_second(&self, rate: Rate) -> u64 {
+        self.rates().mean(rate)
+    }
+
+    fn rates(&self) -> MutexGuard<'_, Rates> {
+        // A panic while sampling leaves plain numbers behind: still readable.
+        self.rates.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -188,6 +254,11 @@ impl Excess {
         (self.over.load(Ordering::Relaxed) + self.current_nanoseconds()) / 1_000_000
     }
 
+    /// Forgets the times that are over.
+    fn reset(&self) {
+        self.over.store(0, Ordering::Relaxed);
+    }
+
     fn current_nanoseconds(&self) -> u64 {
         match self.since.load(Ordering::Relaxed) {
             0 => 0,
@@ -201,43 +272,78 @@ impl Excess {
     }
 }
 
-/// Milliseconds between two samples of the command rate (Redis samples ten times a second).
+/// Milliseconds between two samples of the rates (Redis samples ten times a second).
 pub const SAMPLE_INTERVAL_MS: u64 = 100;
 
 /// Samples averaged into a rate (Redis: 16, so the figure spans about 1.6 seconds).
 pub const SAMPLES: usize = 16;
 
+/// What is told by the second.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rate {
+    /// Commands.
+    Commands,
+    /// Bytes read from sockets.
+    InputBytes,
+    /// Bytes written to sockets.
+    OutputBytes,
+    /// Bytes of evicted keys.
+    EvictedBytes,
+}
+
+impl Rate {
+    const COUNT: usize = 4;
+    const ALL: [Rate; Rate::COUNT] =
+        [Rate::Commands, Rate::InputBytes, Rate::OutputBytes, Rate::EvictedBytes];
+
+    fn counter(self) -> Select {
+        match self {
+            Rate::Commands => |stats| &stats.commands_processed,
+            Rate::InputBytes => |stats| &stats.net_input_bytes,
+            Rate::OutputBytes => |stats| &stats.net_output_bytes,
+            Rate::EvictedBytes => |stats| &stats.evicted_bytes,
+        }
+    }
+}
+
 /// Rates of the last [`SAMPLES`] intervals, the oldest overwritten first.
 #[derive(Debug)]
-struct RateSampler {
+struct Rates {
     last_time: Instant,
-    last_commands: u64,
-    per_second: [u64; SAMPLES],
+    last: [u64; Rate::COUNT],
+    per_second: [[u64; Rate::COUNT]; SAMPLES],
     next: usize,
 }
 
-impl RateSampler {
-    fn new(now: Instant) -> RateSampler {
-        RateSampler { last_time: now, last_commands: 0, per_second: [0; SAMPLES], next: 0 }
+impl Rates {
+    fn new(now: Instant) -> Rates {
+        Rates {
+            last_time: now,
+            last: [0; Rate::COUNT],
+            per_second: [[0; Rate::COUNT]; SAMPLES],
+            next: 0,
+        }
     }
 
-    fn sample(&mut self, now: Instant, commands: u64) -> bool {
+    fn sample(&mut self, now: Instant, sums: [u64; Rate::COUNT]) -> bool {
         let elapsed = now.saturating_duration_since(self.last_time).as_micros();
         // A timer may fire a little early; nine tenths of the interval is close enough.
         if elapsed < u128::from(SAMPLE_INTERVAL_MS) * 900 {
             return false;
         }
-        let done = u128::from(commands.wrapping_sub(self.last_commands));
-        let rate = done * 1_000_000 / elapsed;
-        self.per_second[self.next] = u64::try_from(rate).unwrap_or(u64::MAX);
+        for (index, sum) in sums.into_iter().enumerate() {
+            let done = u128::from(sum.wrapping_sub(self.last[index]));
+            let rate = done * 1_000_000 / elapsed;
+            self.per_second[self.next][index] = u64::try_from(rate).unwrap_or(u64::MAX);
+        }
         self.next = (self.next + 1) % SAMPLES;
         self.last_time = now;
-        self.last_commands = commands;
+        self.last = sums;
         true
     }
 
-    fn mean(&self) -> u64 {
-        let sum: u128 = self.per_second.iter().map(|&rate| u128::from(rate)).sum();
+    fn mean(&self, rate: Rate) -> u64 {
+        let sum: u128 = self.per_second.iter().map(|all| u128::from(all[rate as usize])).sum();
         u64::try_from(sum / SAMPLES as u128).unwrap_or(u64::MAX)
     }
 }
@@ -295,16 +401,34 @@ mod tests {
     }
 
     #[test]
+    fn a_reset_begins_totals_at_nothing_and_leaves_gauges_alone() {
+        let registry = Registry::new(2);
+        let count = |hits| {
+            registry.worker(0).keyspace_hits.add(hits);
+            registry.worker(1).connected_clients.add(1);
+        };
+        count(5);
+        registry.reset();
+        assert_eq!(registry.total(|worker| &worker.keyspace_hits), 0);
+        count(2);
+        assert_eq!(registry.total(|worker| &worker.keyspace_hits), 2);
+        assert_eq!(registry.total(|worker| &worker.connected_clients), 2);
+    }
+
+    #[test]
     fn the_rate_is_the_mean_of_the_last_samples() {
         let start = Instant::now();
-        let mut rate = RateSampler::new(start);
-        rate.sample(start + Duration::from_millis(10), 1_000);
-        assert_eq!(rate.mean(), 0, "too early for a sample");
+        let mut rates = Rates::new(start);
+        let sums = |commands, bytes| [commands, bytes, 0, 0];
+        rates.sample(start + Duration::from_millis(10), sums(1_000, 0));
+        assert_eq!(rates.mean(Rate::Commands), 0, "too early for a sample");
         for tick in 1..=SAMPLES as u64 {
-            rate.sample(start + Duration::from_millis(100 * tick), 1_000 * tick);
+            rates.sample(start + Duration::from_millis(100 * tick), sums(1_000 * tick, 7 * tick));
         }
-        assert_eq!(rate.mean(), 10_000);
-        rate.sample(start + Duration::from_millis(100 * (SAMPLES as u64 + 1)), 16_000);
-        assert_eq!(rate.mean(), 10_000 * 15 / 16);
+        assert_eq!(rates.mean(Rate::Commands), 10_000);
+        assert_eq!(rates.mean(Rate::InputBytes), 70);
+        let last = start + Duration::from_millis(100 * (SAMPLES as u64 + 1));
+        rates.sample(last, sums(16_000, 0));
+        assert_eq!(rates.mean(Rate::Commands), 10_000 * 15 / 16);
     }
 }

@@ -12,6 +12,7 @@
 use super::context::{Context, Counts};
 use super::reply_mode::ReplyMode;
 use super::row::{Categories, Flags, Row};
+use super::setbacks::Setbacks;
 use crate::resp::{Mark, Protocol};
 use crate::store::Session;
 
@@ -94,6 +95,7 @@ struct Checkpoint {
     counts: Counts,
     /// How much there was to tell.
     told: usize,
+    setbacks: Setbacks,
 }
 
 impl Checkpoint {
@@ -105,6 +107,7 @@ impl Checkpoint {
             database: context.client.database,
             counts: context.counts,
             told: context.outbox.len(),
+            setbacks: context.setbacks.clone(),
         }
     }
 
@@ -116,6 +119,7 @@ impl Checkpoint {
         context.select(self.database);
         context.counts = self.counts;
         context.untell(self.told);
+        context.setbacks.clone_from(&self.setbacks);
     }
 }
 
@@ -253,6 +257,15 @@ mod tests {
             "ssubscribe",
             "sunsubscribe",
             "monitor",
+            "slowlog|get",
+            "slowlog|len",
+            "slowlog|reset",
+            "latency|doctor",
+            "latency|graph",
+            "latency|histogram",
+            "latency|history",
+            "latency|latest",
+            "latency|reset",
         ];
         let without_keys = [
             "multi",
@@ -320,6 +333,8 @@ mod tests {
             "cluster|nodes",
             "cluster|shards",
             "cluster|slots",
+            "slowlog|help",
+            "latency|help",
         ];
         for row in rows() {
             let one = std::slice::from_ref(row);

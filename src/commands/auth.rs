@@ -36,6 +36,7 @@ pub(super) fn refuse_stranger(context: &mut Context<'_>, args: &Args<'_>) -> boo
     let Some(row) = find(args).filter(|row| !row.flags.contains(Flags::NO_AUTH)) else {
         return false;
     };
+    context.setbacks.reject(row);
     if matches!(row.handler, Handler::Exec) {
         multi::forget(context);
         context.refuse(&Refusal::Text(

@@ -41,6 +41,8 @@ pub struct Client {
     pub ends_with_server: bool,
     /// The command under way that goes on over several turns.
     pub(super) work: Option<Box<dyn Work>>,
+    /// How long it has taken so far, in nanoseconds.
+    pub(super) work_nanoseconds: u64,
     /// What is queued, between MULTI and EXEC.
     pub(super) queue: Option<Box<Queue>>,
     /// The keys that the next EXEC looks at first.
@@ -75,6 +77,7 @@ impl Client {
             executing: None,
             ends_with_server: false,
             work: None,
+            work_nanoseconds: 0,
             queue: None,
             watches: Watches::new(),
             ownership: None,

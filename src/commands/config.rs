@@ -37,6 +37,13 @@ pub(super) fn get<'a>(context: &mut Context<'_>, args: &Args<'a>) -> Outcome<'a>
     Ok(())
 }
 
+/// CONFIG RESETSTAT.
+pub(super) fn reset_statistics<'a>(context: &mut Context<'_>, _: &Args<'a>) -> Outcome<'a> {
+    context.state.reset_stats();
+    context.out.ok();
+    Ok(())
+}
+
 /// CONFIG SET name value [name value ...]: all of them or none. As in Redis the names are looked at
 /// before the values, and a bad value's setting goes by its own name, whatever was written.
 pub(super) fn set<'a>(context: &mut Context<'_>, args: &Args<'a>) -> Outcome<'a> {

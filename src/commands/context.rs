@@ -7,7 +7,10 @@ use super::outbox::Outgoing;
 use super::persistence::Stage;
 use super::queue::Queue;
 use super::refusal::Refusal;
+use super::row::Row;
+use super::setbacks::Setbacks;
 use super::state::ServerState;
+use super::timing::Timing;
 use crate::config::EventClasses;
 use crate::record::parse_canonical;
 use crate::resp::{Args, LARGE_ARG, ReplyBuffer};
@@ -49,6 +52,10 @@ pub(super) struct Context<'e> {
     pub(super) outbox: Vec<Outgoing>,
     /// Whether commands need more than to be run (module `care`).
     pub(super) needs_care: bool,
+    /// What has gone wrong in the batch so far.
+    pub(super) setbacks: Setbacks,
+    /// How long the batch's commands take.
+    pub(super) timing: Timing<'e>,
 }
 
 /// Counted in a batch; added to the worker's statistics at its end.
@@ -112,8 +119,17 @@ impl Context<'_> {
     /// Writes an error reply and counts it.
     #[cold]
     pub(super) fn refuse(&mut self, refusal: &Refusal<'_>) {
+        let text = refusal.text();
         self.counts.errors += 1;
-        refusal.write(self.out);
+        self.setbacks.note_error(&text);
+        self.out.error_bytes(&text);
+    }
+
+    /// Writes the error reply of a command that has run.
+    #[cold]
+    pub(super) fn fail(&mut self, row: &'static Row, refusal: &Refusal<'_>) {
+        self.setbacks.fail(row);
+        self.refuse(refusal);
     }
 
     /// Writes argument `index` as a bulk string; a large one is passed on without a copy.

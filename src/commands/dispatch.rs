@@ -81,7 +81,12 @@ pub(super) fn hash_keys(
 
 /// Runs a command. `hashes` are those that [`hash_keys`] has made.
 #[inline]
-pub(super) fn run_row(context: &mut Context<'_>, row: &Row, args: &Args<'_>, hashes: &[u64]) {
+pub(super) fn run_row(
+    context: &mut Context<'_>,
+    row: &'static Row,
+    args: &Args<'_>,
+    hashes: &[u64],
+) {
     let outcome = match row.handler {
         Handler::OneKey(handler) => {
             let key = Key { bytes: args.get(1), hash: hashes[0] };
@@ -105,7 +110,7 @@ pub(super) fn run_row(context: &mut Context<'_>, row: &Row, args: &Args<'_>, has
         Handler::Container => Err(Refusal::arity(None, row)),
     };
     if let Err(refusal) = outcome {
-        context.refuse(&refusal);
+        context.fail(row, &refusal);
     }
 }
 
@@ -116,14 +121,24 @@ pub(super) fn refuse(context: &mut Context<'_>, args: &Args<'_>, refusal: Option
     if cross_protocol::is_sign(args.name()) {
         return cross_protocol::abort(context);
     }
-    let is_exec = |row: &Row| matches!(row.handler, Handler::Exec);
-    if lookup::command(args.name()).is_some_and(is_exec) {
+    let row = rejected_row(args);
+    row.inspect(|row| context.setbacks.reject(row));
+    if row.is_some_and(|row| matches!(row.handler, Handler::Exec)) {
         return exec::refuse_arity(context);
     }
     if let Some(queue) = &mut context.client.queue {
         queue.break_off();
     }
     context.refuse(&why_not(args, refusal));
+}
+
+/// The row that counts a refusal; none if there is no such command or subcommand.
+fn rejected_row(args: &Args<'_>) -> Option<&'static Row> {
+    let row = lookup::command(args.name())?;
+    match row.subcommands.is_empty() || args.len() == 1 {
+        true => Some(row),
+        false => lookup::subcommand(row, args.get(1)),
+    }
 }
 
 fn why_not<'a>(args: &Args<'a>, refusal: Option<&Arc<str>>) -> Refusal<'a> {

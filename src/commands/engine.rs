@@ -31,6 +31,7 @@ use std::time::{Duration, Instant};
 use super::admission::{self, Admission};
 use super::care;
 use super::client::Client;
+use super::command_stats::Stripe;
 use super::context::{Context, Counts};
 use super::dispatch::{self, Planned, find, hash_keys, run_row};
 use super::exclusive;
@@ -39,7 +40,9 @@ use super::persistence::Stage;
 pub use super::progress::{Awaited, Position, Progress};
 use super::queue::Queue;
 use super::row::Handler;
+use super::setbacks::Setbacks;
 use super::state::ServerState;
+use super::timing::Timing;
 use super::{auth, exec, long, monitor, multi, outbox, pause};
 use crate::config::EventClasses;
 use crate::memory;
@@ -77,6 +80,7 @@ pub struct Engine {
     stats: Arc<WorkerStats>,
     /// The number of the worker.
     worker: usize,
+    command_stats: Arc<Stripe>,
     window: Window,
     /// A queue without commands for the next MULTI.
     spare_queue: Option<Box<Queue>>,
@@ -110,6 +114,7 @@ impl Engine {
             local: state.keyspace.join(),
             stats: state.stats.worker(worker).clone(),
             worker,
+            command_stats: state.command_stats.worker(worker).clone(),
             state,
             window: Window::default(),
             spare_queue: None,
@@ -128,6 +133,7 @@ impl Engine {
             local: state.keyspace.join(),
             stats: Arc::default(),
             worker: 0,
+            command_stats: state.command_stats.stray(),
             state,
             window: Window::default(),
             spare_queue: None,
@@ -188,6 +194,8 @@ impl Engine {
             },
             outbox: Vec::new(),
             needs_care: false,
+            setbacks: Setbacks::default(),
+            timing: Timing::begin(&self.state, &self.command_stats),
         };
         context.begin();
         let progress = run(&mut context, &mut self.window, batch, input, at);
@@ -203,8 +211,11 @@ impl Engine {
             context.tell(None);
         }
         let counts = context.counts;
+        if !context.setbacks.is_empty() {
+            self.command_stats.enter(context.setbacks.take());
+        }
         if context.is_bounded {
-            count_evicted(&self.stats, context.evictor.take_evicted());
+            count_evicted(&self.state, &self.stats, context.evictor.take_evicted());
         }
         self.stats.commands_processed.add(counts.commands);
         self.stats.error_replies.add(counts.errors);
@@ -236,7 +247,11 @@ impl Engine {
             return None;
         }
         let effort = self.state.tunables.active_expire_effort.get() as u32;
+        let begun = Instant::now();
         let sweep = self.state.keyspace.sweep(&self.local, &mut self.sweeper, effort);
+        let took = begun.elapsed();
+        self.stats.expiry_nanoseconds.add(took.as_nanos() as u64);
+        self.state.note_latency("expire-cycle", took);
         self.stats.expired_keys.add(self.local.take_expired());
         self.tell_witnessed();
         self.wake_log();
@@ -260,7 +275,7 @@ impl Engine {
         drop(session);
         let is_over = matches!(room, Room::Short | Room::None);
         self.state.stats.excess.note(is_over);
-        count_evicted(&self.stats, self.evictor.take_evicted());
+        count_evicted(&self.state, &self.stats, self.evictor.take_evicted());
         self.stats.expired_keys.add(self.local.take_expired());
         self.tell_witnessed();
         self.wake_log();
@@ -318,6 +333,7 @@ impl Engine {
         self.state.keyspace.maintain(&self.local, busy);
         if self.state.stats.sample() {
             self.state.note_used_bytes(memory::used_bytes());
+            self.state.note_log_latencies();
         }
     }
 }
@@ -328,7 +344,11 @@ impl fmt::Debug for Engine {
     }
 }
 
-fn count_evicted(stats: &WorkerStats, evicted: Evicted) {
+fn count_evicted(state: &ServerState, stats: &WorkerStats, evicted: Evicted) {
+    if evicted.keys == 0 && evicted.time.is_zero() {
+        return;
+    }
+    state.note_latency("eviction-cycle", evicted.time);
     stats.evicted_keys.add(evicted.keys);
     stats.evicted_bytes.add(evicted.bytes);
     stats.eviction_nanoseconds.add(evicted.time.as_nanos() as u64);
@@ -342,10 +362,23 @@ fn run(
     input: &[u8],
     mut at: Position,
 ) -> Progress {
+    let progress = run_windows(context, window, batch, input, &mut at);
+    context.settle_times(batch, input, at.command);
+    progress
+}
+
+/// Runs window after window from `at` on, which it moves.
+fn run_windows(
+    context: &mut Context<'_>,
+    window: &mut Window,
+    batch: &Batch,
+    input: &[u8],
+    at: &mut Position,
+) -> Progress {
     let mut done = 0;
     while at.command < batch.len() {
         if done >= TURN_KEYS {
-            return Progress::Flush(at);
+            return Progress::Flush(*at);
         }
         // Three loads a window.
         context.needs_care = care::is_needed(context);
@@ -354,7 +387,7 @@ fn run(
         // One look at the client a window.
         if context.client.is_stranger(context.state) {
             if !at.is_begun && auth::refuse_stranger(context, &batch.args(at.command, input)) {
-                at = Position::at(at.command + 1);
+                *at = Position::at(at.command + 1);
                 done += 1;
                 continue;
             }
@@ -364,14 +397,14 @@ fn run(
         if context.state.pause.is_set() && !at.is_begun {
             let args = batch.args(at.command, input);
             if pause::hold(context, window, &args) == Hold::First {
-                return Progress::Stall(at, Awaited::Pause);
+                return Progress::Stall(*at, Awaited::Pause);
             }
         }
         if skips {
             context.client.reply_mode.begin_skip(context.out);
         }
-        let from = at;
-        let ended = run_window(context, window, batch, input, &mut at);
+        let from = *at;
+        let ended = run_window(context, window, batch, input, at);
         if skips {
             let is_done = at.command > from.command || ended == Some(Progress::Close);
             context.client.reply_mode.end_skip(context.out, is_done);
@@ -434,6 +467,9 @@ fn run_window(
         if ran == Ran::Last {
             break;
         }
+    }
+    if context.timing.is_full() {
+        context.settle_times(batch, input, at.command);
     }
     // An EXEC counts as all that it has run.
     let commands = (context.counts.commands - commands_before) as usize;
@@ -501,16 +537,25 @@ pub(super) fn run_one(
             Admission::Run => {}
             Admission::Wait => return Ran::Waits(Awaited::Room),
             Admission::Refuse => {
-                multi::refuse_memory(context);
+                multi::refuse_memory(context, row);
                 return Ran::Done;
             }
         }
     }
     match row.handler {
-        Handler::Exec => return exec::exec(context),
+        Handler::Exec => {
+            context.begin_timed();
+            let ran = exec::exec(context, row);
+            if ran == Ran::Done {
+                context.end_timed(row, args, 0);
+            }
+            return ran;
+        }
         Handler::Immediate(_) => {
             context.counts.commands += 1;
+            context.begin_timed();
             run_row(context, row, args, hashes);
+            context.end_timed(row, args, 0);
             // After a RESET the client may have to give the password again.
             let is_known = context.client.is_authenticated;
             return if is_known { Ran::Done } else { Ran::Last };
@@ -524,18 +569,28 @@ pub(super) fn run_one(
                 return Ran::Waits(Awaited::Exclusion);
             }
             context.counts.commands += 1;
+            context.begin_timed();
             context.run_alone(|context| run_row(context, row, args, hashes));
+            context.end_timed(row, args, 0);
             return Ran::Last;
         }
         Handler::Last(_) => {
             context.counts.commands += 1;
+            context.begin_timed();
             run_row(context, row, args, hashes);
+            context.end_timed(row, args, 0);
             return Ran::Last;
         }
         _ => {}
     }
     context.counts.commands += 1;
-    run_row(context, row, args, hashes);
+    if context.timing.shares(row, args) {
+        run_row(context, row, args, hashes);
+    } else {
+        context.begin_timed();
+        run_row(context, row, args, hashes);
+        context.end_timed(row, args, 0);
+    }
     Ran::Done
 }
 
@@ -569,7 +624,7 @@ fn run_work(
             Admission::Run => {}
             Admission::Wait => return Progress::Stall(at, Awaited::Room),
             Admission::Refuse => {
-                multi::refuse_memory(context);
+                multi::refuse_memory(context, row);
                 return Progress::Flush(next);
             }
         }
@@ -582,5 +637,14 @@ fn run_work(
     if context.needs_care && !at.is_begun {
         monitor::show(context, row, args);
     }
-    long::run(context, args, begin, at)
+    context.begin_timed();
+    let progress = long::run(context, row, args, begin, at);
+    let before = if at.is_begun { context.client.work_nanoseconds } else { 0 };
+    match progress {
+        Progress::Flush(then) | Progress::Stall(then, _) if then.is_begun => {
+            context.client.work_nanoseconds = before + context.part_time();
+        }
+        _ => context.end_timed(row, args, before),
+    }
+    progress
 }

@@ -71,7 +71,9 @@ mod tests {
     use crate::commands::context::Counts;
     use crate::commands::engine::{Awaited, Engine, Position, Progress};
     use crate::commands::persistence::Stage;
+    use crate::commands::setbacks::Setbacks;
     use crate::commands::state::ServerState;
+    use crate::commands::timing::Timing;
     use crate::config::{Config, EventClasses};
     use crate::resp::{Batch, Decoder, Limits, ReplyBuffer};
     use crate::store::{Evictor, Local};
@@ -107,6 +109,8 @@ mod tests {
             notifies: EventClasses::default(),
             outbox: Vec::new(),
             needs_care: false,
+            setbacks: Setbacks::default(),
+            timing: Timing::begin(state, state.command_stats.worker(1)),
         };
         context.have_all_out()
     }

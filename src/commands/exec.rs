@@ -9,6 +9,7 @@
 //! [`needs_exclusion`]: super::atomic::needs_exclusion
 
 use std::mem;
+use std::time::Instant;
 
 use super::admission::{self, Admission};
 use super::atomic::{Ending, atomically_or_not};
@@ -17,12 +18,13 @@ use super::engine::{Awaited, Ran};
 use super::multi::{self, Watches};
 use super::queue::Queue;
 use super::refusal::Refusal;
+use super::row::Row;
 
 /// Runs what is queued since MULTI, or has done nothing and wants to be called again later.
-pub(super) fn exec(context: &mut Context<'_>) -> Ran {
-    let Some(queue) = context.client.queue.take() else {
+pub(super) fn exec(context: &mut Context<'_>, row: &'static Row) -> Ran {
+    let Some(mut queue) = context.client.queue.take() else {
         context.counts.commands += 1;
-        context.refuse(&Refusal::Text("ERR EXEC without MULTI"));
+        context.fail(row, &Refusal::Text("ERR EXEC without MULTI"));
         return Ran::Done;
     };
     let refusal = match admission::admit_exec(context, &queue) {
@@ -40,15 +42,15 @@ pub(super) fn exec(context: &mut Context<'_>) -> Ran {
         Err(text) => Some(Refusal::ExecLog(text)),
     };
     if let Some(refusal) = refusal {
-        context.refuse(&refusal);
+        context.fail(row, &refusal);
     } else if queue.needs_exclusion() && !context.alone {
         if context.have_all_out() != Admission::Run {
             context.client.queue = Some(queue);
             return Ran::Waits(Awaited::Exclusion);
         }
-        context.run_alone(|context| run(context, &queue));
+        context.run_alone(|context| run(context, &mut queue));
     } else {
-        run(context, &queue);
+        run(context, &mut queue);
     }
     context.counts.commands += 1;
     context.give_back(queue);
@@ -73,20 +75,24 @@ pub(super) fn refuse_arity(context: &mut Context<'_>) {
     ));
 }
 
-fn run(context: &mut Context<'_>, queue: &Queue) {
+fn run(context: &mut Context<'_>, queue: &mut Queue) {
     let watches = mem::take(&mut context.client.watches);
-    atomically_or_not(context, |context| {
+    let begun = Instant::now();
+    let has_run = atomically_or_not(context, |context| {
         if !are_unchanged(context, &watches) {
             // Nothing can undo that: it is true now, whatever else changes.
             context.out.null_array();
-            return Ending::Abandon(());
+            return Ending::Abandon(false);
         }
         context.out.array(queue.len());
         context.client.executing = Some(queue.len());
         queue.run(context);
         context.client.executing = None;
-        Ending::Commit(())
+        Ending::Commit(true)
     });
+    if has_run {
+        queue.record_times(context, begun.elapsed());
+    }
 }
 
 fn are_unchanged(context: &Context<'_>, watches: &Watches) -> bool {

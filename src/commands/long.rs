@@ -6,7 +6,7 @@
 
 use super::context::Context;
 use super::engine::{Awaited, Position, Progress};
-use super::row::{BeginWork, Outcome};
+use super::row::{BeginWork, Outcome, Row};
 use crate::resp::Args;
 use std::fmt;
 
@@ -29,6 +29,7 @@ pub(super) trait Work: fmt::Debug {
 /// the start of the next one.
 pub(super) fn run(
     context: &mut Context<'_>,
+    row: &'static Row,
     args: &Args<'_>,
     begin: BeginWork,
     at: Position,
@@ -39,7 +40,7 @@ pub(super) fn run(
         match begin(context, args) {
             Ok(work) => context.client.work = Some(work),
             Err(refusal) => {
-                context.refuse(&refusal);
+                context.fail(row, &refusal);
                 return next;
             }
         }

@@ -8,14 +8,17 @@
 //!
 //! * `row` says what a row holds, `table` lists all rows, `lookup` finds one by name;
 //! * `string`, `counter`, `bits`, `keys`, `connection`, `client_rows`, `server`, `info`, `memory`,
-//!   `multi` hold rows and handlers by family;
+//!   `multi` hold rows and handlers by family; `slowlog` and `latency` tell what took long;
 //!   `hello`, `help`, `config`, `command_info`, `docs`, `key_arguments` are the larger handlers;
 //! * `saves`, `shutdown`, `replication`, `wait`, `cluster`, `modules`, `debug`, `lolwut` answer
 //!   what those ask who operate servers;
 //! * `engine` runs batches, `dispatch` one command, `long` what is done in steps;
 //! * `each_key` and `atomic` run commands of several keys at one instant; `multi`, `queue` and
 //!   `exec` are transactions of several commands, `exclusive` is for those that have to be alone;
-//! * `glob`, `long_double`, `lcs`, `payload` know patterns, numbers, texts and formats, no store;
+//! * `timing` measures commands, `command_stats` counts them (`histogram`), `setbacks` their errors;
+//!   `slow_log` and `latency_monitor` keep what took long;
+//! * `glob`, `sparkline`, `long_double`, `lcs`, `payload` know patterns, drawings, numbers, texts
+//!   and formats, no store;
 //! * `pubsub` is messages between clients, `notify` the events of keys, `monitor` what is shown of
 //!   all commands; `outbox` sends them, `care` runs the commands of clients that need it;
 //! * `access`, `auth`, `denials` and `acl` know who may come in, `cross_protocol` who never may,
@@ -45,6 +48,7 @@ mod client_list;
 mod client_rows;
 mod cluster;
 mod command_info;
+mod command_stats;
 mod config;
 mod connection;
 mod context;
@@ -68,9 +72,12 @@ mod expire;
 mod glob;
 mod hello;
 mod help;
+mod histogram;
 mod info;
 mod key_arguments;
 mod keys;
+mod latency;
+mod latency_monitor;
 mod lcs;
 mod lolwut;
 mod long;
@@ -107,14 +114,19 @@ mod scan;
 mod serialize;
 mod server;
 mod set;
+mod setbacks;
 mod settings;
 mod shutdown;
+mod slow_log;
+mod slowlog;
+mod sparkline;
 mod state;
 mod string;
 mod subsequence;
 mod table;
 #[cfg(test)]
 mod tests;
+mod timing;
 mod tunables;
 mod wait;
 

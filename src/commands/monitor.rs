@@ -14,6 +14,7 @@ use super::context::Context;
 use super::outbox::Outgoing;
 use super::post::Message;
 use super::pubsub::{Listener, divide};
+use super::redact::shown_arguments;
 use super::refusal::Refusal;
 use super::row::{Flags, Handler, Outcome, Row};
 use crate::memory::{Counted, Kind, taken};
@@ -112,7 +113,7 @@ fn write_line(context: &mut Context<'_>, row: &Row, args: &Args<'_>) {
     if row.flags.contains(Flags::ADMIN) || row.name == "quit" {
         return;
     }
-    let line = Arc::new(Line::new(context.client, row, args));
+    let line = Arc::new(Line::new(context.client, args));
     let mut deliveries = Vec::new();
     divide(&context.state.monitors.all(), line, &mut deliveries);
     context.outbox.push(Outgoing::Line(deliveries));
@@ -125,20 +126,16 @@ struct Line {
 }
 
 impl Line {
-    fn new(client: &Client, row: &Row, args: &Args<'_>) -> Line {
+    fn new(client: &Client, args: &Args<'_>) -> Line {
         // Before 1970 there was no time.
         let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let (seconds, micros) = (time.as_secs(), time.subsec_micros());
         let database = client.database;
         let mut text =
             format!("+{seconds}.{micros:06} [{database} {}]", client.peer.address).into_bytes();
-        let mut secrets = Secrets::of(row);
-        for (index, argument) in args.iter().enumerate() {
+        for argument in shown_arguments(args) {
             text.push(b' ');
-            match secrets.is_next(index, argument) {
-                true => text.extend_from_slice(b"\"(redacted)\""),
-                false => quote(argument, &mut text),
-            }
+            quote(argument, &mut text);
         }
         text.extend_from_slice(b"\r\n");
         let mut counted = Counted::new(Kind::Clients);
@@ -156,31 +153,6 @@ impl Message for Line {
 
     fn bytes(&self) -> usize {
         self.text.len()
-    }
-}
-
-/// Which arguments are not to be shown: all of AUTH, the two after the word AUTH in HELLO.
-struct Secrets {
-    row: &'static str,
-    /// How many of the next arguments.
-    left: usize,
-}
-
-impl Secrets {
-    fn of(row: &Row) -> Secrets {
-        Secrets { row: row.name, left: 0 }
-    }
-
-    /// Whether the argument of this index, the next one, is a secret.
-    fn is_next(&mut self, index: usize, argument: &[u8]) -> bool {
-        if self.left > 0 {
-            self.left -= 1;
-            return true;
-        }
-        if self.row == "hello" && index > 1 && argument.eq_ignore_ascii_case(b"auth") {
-            self.left = 2;
-        }
-        self.row == "auth" && index > 0
     }
 }
 

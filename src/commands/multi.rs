@@ -132,7 +132,8 @@ pub(super) fn needs_memory(context: &Context<'_>, row: &Row) -> bool {
 
 /// Refuses a command because the memory is used up. EXEC will then run nothing.
 #[cold]
-pub(super) fn refuse_memory(context: &mut Context<'_>) {
+pub(super) fn refuse_memory(context: &mut Context<'_>, row: &'static Row) {
+    context.setbacks.reject(row);
     if let Some(queue) = &mut context.client.queue {
         queue.break_off();
     }

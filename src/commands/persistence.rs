@@ -38,6 +38,8 @@ pub struct Persistence {
     append_fsync: AtomicU64,
     rewrite_percentage: AtomicU64,
     rewrite_min_size_bytes: AtomicU64,
+    /// Late syncs at the last CONFIG RESETSTAT.
+    delayed_syncs_before: AtomicU64,
 }
 
 impl Persistence {
@@ -52,6 +54,7 @@ impl Persistence {
             append_fsync: AtomicU64::new(config.append_fsync as u64),
             rewrite_percentage: AtomicU64::new(config.auto_aof_rewrite_percentage.into()),
             rewrite_min_size_bytes: AtomicU64::new(config.auto_aof_rewrite_min_size_bytes),
+            delayed_syncs_before: AtomicU64::new(0),
         }
     }
 
@@ -85,6 +88,19 @@ impl Persistence {
     #[inline]
     pub fn handle(&self) -> Option<&Arc<LogHandle>> {
         self.handle.get()
+    }
+
+    /// How often the writing has waited for a late sync, since the last CONFIG RESETSTAT.
+    pub(super) fn delayed_syncs(&self) -> u64 {
+        let all = self.handle().map_or(0, |handle| handle.status().delayed_syncs);
+        // Relaxed: a figure.
+        all.saturating_sub(self.delayed_syncs_before.load(Ordering::Relaxed))
+    }
+
+    /// Begins the log's statistics at nothing again.
+    pub(super) fn reset_stats(&self) {
+        let all = self.handle().map_or(0, |handle| handle.status().delayed_syncs);
+        self.delayed_syncs_before.store(all, Ordering::Relaxed);
     }
 
     /// Why the log takes no changes now, as an error reply; `None` when it does.

@@ -5,6 +5,7 @@
 //! kept too, as in the engine's window. A queue that has done its work goes back to the worker.
 
 use std::fmt;
+use std::time::{Duration, Instant};
 
 use super::atomic::needs_exclusion;
 use super::context::Context;
@@ -38,6 +39,8 @@ pub(super) struct Queue {
     needs_exclusion: bool,
     /// Whether a command waits while writes do.
     is_writing: bool,
+    /// Which commands were timed by themselves in the last run, and how long they took.
+    laps: Vec<(usize, Duration)>,
 }
 
 /// The queue would take more memory than a client may.
@@ -129,7 +132,8 @@ impl Queue {
     }
 
     /// Runs all commands in order. The keys are brought near a window at a time, ahead of them.
-    pub(super) fn run(&self, context: &mut Context<'_>) {
+    pub(super) fn run(&mut self, context: &mut Context<'_>) {
+        self.laps.clear();
         let mut near = 0;
         for (index, planned) in self.commands.iter().enumerate() {
             let own = planned.range();
@@ -143,11 +147,30 @@ impl Queue {
             let Some(row) = planned.row else { continue };
             context.counts.commands += 1;
             let args = self.batch.args(index, &self.input);
+            let begun = (!context.timing.would_share(row, &args)).then(Instant::now);
             run_row(context, row, &args, &self.hashes[own]);
+            if let Some(begun) = begun {
+                self.laps.push((index, begun.elapsed()));
+            }
             if context.needs_care {
                 monitor::show(context, row, &args);
             }
             context.session.renew();
+        }
+    }
+
+    /// Enters how long each command took, when all took so long: those that were not timed by
+    /// themselves share what the others have left.
+    pub(super) fn record_times(&self, context: &mut Context<'_>, all: Duration) {
+        let timed: Duration = self.laps.iter().map(|(_, lap)| *lap).sum();
+        let others = (self.commands.len() - self.laps.len()).max(1) as u128;
+        let share = (all.saturating_sub(timed).as_nanos() / others) as u64;
+        let mut laps = self.laps.iter().peekable();
+        for (index, planned) in self.commands.iter().enumerate() {
+            let Some(row) = planned.row else { continue };
+            let lap = laps.next_if(|(timed, _)| *timed == index);
+            let took = lap.map_or(share, |(_, lap)| lap.as_nanos() as u64);
+            context.record_time(row, &self.batch.args(index, &self.input), took);
         }
     }
 
@@ -160,6 +183,8 @@ impl Queue {
         self.commands.shrink_to(KEPT);
         self.hashes.clear();
         self.hashes.shrink_to(KEPT);
+        self.laps.clear();
+        self.laps.shrink_to(KEPT);
         self.arguments = 0;
         self.owned_bytes = 0;
         self.is_broken = false;

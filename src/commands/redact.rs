@@ -3,13 +3,11 @@
 //! As in Redis, passwords and the names of users that come with them are replaced by `(redacted)`,
 //! whether the command succeeds or not.
 
+use crate::config::directives;
 use crate::resp::Args;
 
 /// What is shown in the place of a secret.
 const REDACTED: &[u8] = b"(redacted)";
-
-/// Settings that are secrets, as CONFIG SET names them.
-const SECRET_SETTINGS: [&[u8]; 3] = [b"requirepass", b"masterauth", b"masteruser"];
 
 /// The arguments of a command, its name first, as they may be shown.
 pub fn shown_arguments<'a>(args: &Args<'a>) -> impl Iterator<Item = &'a [u8]> {
@@ -38,8 +36,7 @@ fn secrets(args: &Args<'_>) -> IsSecret {
     } else if is(0, b"config") && is(1, b"set") {
         |args, index| {
             let is_value = index > 2 && index % 2 == 1;
-            let is_of = |name: &[u8]| args.get(index - 1).eq_ignore_ascii_case(name);
-            is_value && SECRET_SETTINGS.into_iter().any(is_of)
+            is_value && directives::is_secret(args.get(index - 1))
         }
     } else {
         |_, _| false

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use super::row::Row;
-use crate::resp::{Args, ReplyBuffer};
+use crate::resp::Args;
 use crate::sync::Arc;
 
 /// Bytes of a client's text that a reply quotes at most, as in Redis.
@@ -30,6 +30,8 @@ pub(super) enum Refusal<'a> {
         /// The subcommand, as it was given.
         name: &'a [u8],
     },
+    /// LATENCY GRAPH: there was no such event.
+    NoSamples(&'a [u8]),
     /// Too few or too many arguments.
     WrongArity {
         /// The container command, when it is about a subcommand.
@@ -149,13 +151,8 @@ impl Refusal<'_> {
         Refusal::WrongArity { container, name: row.name }
     }
 
-    /// Writes the error reply.
-    pub(super) fn write(&self, out: &mut ReplyBuffer) {
-        out.error_bytes(&self.text());
-    }
-
     /// The whole text, with its code.
-    fn text(&self) -> Cow<'static, [u8]> {
+    pub(super) fn text(&self) -> Cow<'static, [u8]> {
         let fixed = match self {
             Refusal::UnknownCommand(args) => return unknown_command(args).into(),
             Refusal::UnknownSubcommand { container, name } => {
@@ -172,6 +169,9 @@ impl Refusal<'_> {
             | Refusal::CommandNotFound(_)
             | Refusal::NotAuthenticated
             | Refusal::HelloNotAuthenticated => return self.text_about_users(),
+            Refusal::NoSamples(event) => {
+                return join(&[b"ERR No samples available for event '", c_text(event), b"'"]);
+            }
             Refusal::WrongArity { container, name } => {
                 let (container, bar) = container.map_or(("", ""), |container| (container, "|"));
                 let name = format!("{container}{bar}{name}");

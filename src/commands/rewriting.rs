@@ -31,6 +31,7 @@ struct Facts {
     last_is_well: bool,
     /// When the last one that succeeded has ended, in seconds of Unix time.
     saved_unix_seconds: Option<u64>,
+    failures_in_a_row: u64,
     count: u64,
 }
 
@@ -42,6 +43,7 @@ impl Default for Facts {
             last_took: None,
             last_is_well: true,
             saved_unix_seconds: None,
+            failures_in_a_row: 0,
             count: 0,
         }
     }
@@ -56,6 +58,8 @@ pub(super) struct RewriteReport {
     pub(super) last_took: Option<Duration>,
     /// Whether the last one succeeded, if there was one.
     pub(super) last_is_well: bool,
+    /// How many have failed since one succeeded.
+    pub(super) failures_in_a_row: u64,
     /// How many have begun.
     pub(super) count: u64,
 }
@@ -98,6 +102,7 @@ impl Rewriting {
         let mut facts = self.facts();
         facts.last_took = facts.asked.take().map(|asked| asked.elapsed());
         facts.last_is_well = is_well;
+        facts.failures_in_a_row = if is_well { 0 } else { facts.failures_in_a_row + 1 };
         if is_well {
             let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
             facts.saved_unix_seconds = Some(unix.as_secs());
@@ -115,6 +120,7 @@ impl Rewriting {
             running_for: facts.asked.map(|asked| asked.elapsed()),
             last_took: facts.last_took,
             last_is_well: facts.last_is_well,
+            failures_in_a_row: facts.failures_in_a_row,
             count: facts.count,
         }
     }

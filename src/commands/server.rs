@@ -161,6 +161,15 @@ const CONFIG: &[Row] = &[
         ..Row::BASE
     },
     Row {
+        name: "resetstat",
+        arity: 2,
+        flags: Flags::ADMIN.and(Flags::NOSCRIPT).and(Flags::LOADING).and(Flags::STALE),
+        since: "2.0.0",
+        summary: "Begins the statistics that INFO shows at nothing again",
+        handler: Handler::Plain(config::reset_statistics),
+        ..Row::BASE
+    },
+    Row {
         name: "rewrite",
         arity: 2,
         flags: Flags::ADMIN.and(Flags::NOSCRIPT).and(Flags::LOADING).and(Flags::STALE),

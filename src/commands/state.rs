@@ -2,10 +2,12 @@
 
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::access::Access;
+use super::command_stats::CommandStats;
 use super::cross_protocol;
+use super::latency_monitor::LatencyMonitor;
 use super::monitor::Monitors;
 use super::occasional::Occasional;
 use super::open_files;
@@ -17,6 +19,7 @@ use super::pubsub::Registry as Channels;
 use super::replication::ReplicationId;
 use super::settings::Settings;
 use super::shutdown::Shutdown;
+use super::slow_log::SlowLog;
 use super::tunables::Tunables;
 use crate::aof::writer::LogHandle;
 use crate::config::{AppendFsync, Config, EventClasses};
@@ -45,6 +48,12 @@ pub struct ServerState {
     pub peers: Peers,
     /// Whether clients are to wait.
     pub pause: Pause,
+    /// The statistics of commands, one stripe for each worker.
+    pub(super) command_stats: CommandStats,
+    /// Commands that took long.
+    pub(super) slow_log: SlowLog,
+    /// What else took long.
+    pub(super) latency_monitor: LatencyMonitor,
     /// How one worker reaches the clients of another.
     pub post: Post,
     /// Who listens to which channels.
@@ -92,6 +101,9 @@ impl ServerState {
         let state = ServerState {
             keyspace: Keyspace::new(options),
             stats: Registry::new(stripes),
+            command_stats: CommandStats::new(stripes),
+            slow_log: SlowLog::default(),
+            latency_monitor: LatencyMonitor::default(),
             persistence: Persistence::new(&config),
             settings: Settings::new(&config),
             tunables: Tunables::new(&config),
@@ -169,6 +181,37 @@ impl ServerState {
         }
         self.tunables.max_clients.set(wanted as u64);
         Ok(())
+    }
+
+    /// CONFIG RESETSTAT: begins all statistics at nothing again, but for what is there now (clients,
+    /// memory), the slow log and the latency monitor.
+    pub fn reset_stats(&self) {
+        self.stats.reset();
+        self.command_stats.reset();
+        self.persistence.reset_stats();
+    }
+
+    /// When the server started, in seconds of Unix time.
+    pub(super) fn started_unix_seconds(&self) -> u64 {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        now.saturating_sub(self.started.elapsed()).as_secs()
+    }
+
+    /// Notes that something beside the commands took so long, should the latency monitor want it.
+    pub(super) fn note_latency(&self, event: &'static str, took: Duration) {
+        let threshold_ms = self.tunables.latency_monitor_threshold_ms.get();
+        if threshold_ms > 0 && took >= Duration::from_millis(threshold_ms) {
+            self.latency_monitor.add(event, took);
+        }
+    }
+
+    /// Asks the log what has taken long lately. To be called several times a second: the monitor
+    /// keeps one sample of each, so the longest since the last time is all there is to know.
+    pub(super) fn note_log_latencies(&self) {
+        if let Some(longest) = self.persistence.handle().map(|handle| handle.take_longest()) {
+            self.note_latency("aof-write", longest.write);
+            self.note_latency("aof-fsync-always", longest.sync_before_replies);
+        }
     }
 
     /// Notes that the data takes `bytes` now; returns the most noted so far.

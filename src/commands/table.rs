@@ -2,13 +2,13 @@
 
 use super::row::Row;
 use super::{
-    bits, cluster, connection, counter, debug, expire, info, keys, lolwut, memory, modules,
-    monitor, moves, multi, object, pubsub, replication, saves, scan, serialize, server, set,
-    shutdown, string, subsequence, wait,
+    bits, cluster, connection, counter, debug, expire, info, keys, latency, lolwut, memory,
+    modules, monitor, moves, multi, object, pubsub, replication, saves, scan, serialize, server,
+    set, shutdown, slowlog, string, subsequence, wait,
 };
 
 /// The rows of each family.
-pub(super) static FAMILIES: [&[Row]; 26] = [
+pub(super) static FAMILIES: [&[Row]; 28] = [
     &string::ROWS,
     &counter::ROWS,
     &bits::ROWS,
@@ -35,6 +35,8 @@ pub(super) static FAMILIES: [&[Row]; 26] = [
     &debug::ROWS,
     &lolwut::ROWS,
     &monitor::ROWS,
+    &slowlog::ROWS,
+    &latency::ROWS,
 ];
 
 /// Every command, subcommands not counted.

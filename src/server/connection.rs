@@ -341,6 +341,7 @@ impl Connection {
             Ok(count) => {
                 self.turn_bytes += count;
                 self.worker.stats().net_input_bytes.add(count as u64);
+                self.worker.stats().reads.add(1);
                 let peer = self.presence.peer();
                 peer.touch(self.worker.now_ms());
                 peer.note_input(desk.input.pending().len(), desk.input.room());
@@ -487,6 +488,7 @@ impl Connection {
             replies.advance(sent);
             self.turn_bytes += sent;
             self.worker.stats().net_output_bytes.add(sent as u64);
+            self.worker.stats().writes.add(1);
             self.presence.peer().touch(self.worker.now_ms());
         }
         Poll::Ready(Ok(true))

@@ -11,7 +11,7 @@ use crate::record::{
 };
 use crate::ring::Entry as RingEntry;
 use crate::sync::planted::{self, Planted};
-use crate::table::{Decision, Table, Tag};
+use crate::table::{Decision, Table, TableUsage, Tag};
 
 /// Why a number could not be added.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -416,6 +416,11 @@ impl<'s> Database<'s> {
     /// Segments that are migrating now, and migrations completed.
     pub fn migrations(&self, session: &Session<'_>) -> (usize, u64) {
         self.current(session).map_or((0, 0), Table::migrations)
+    }
+
+    /// How full the table is.
+    pub fn table_usage(&self, session: &Session<'_>) -> TableUsage {
+        self.current(session).map_or_else(TableUsage::default, |table| table.usage(&session.guard))
     }
 
     pub(super) fn maintain(&self, session: &Session<'_>, chunks: usize) {

@@ -102,7 +102,41 @@ impl Keyspace {
     }
 }
 
+/// Keys with deadlines that an estimate is made from.
+const ESTIMATE_KEYS: usize = 64;
+
+/// Steps after which it is made from what there is: as many slots as [`STEPS_MAX`] steps of a
+/// sweep.
+const ESTIMATE_STEPS: usize = 64;
+
+/// Slots of such a step.
+const ESTIMATE_SLOTS: usize = 256;
+
 impl Database<'_> {
+    /// How long the keys with deadlines have to live on average, in milliseconds: an estimate from
+    /// some that lie together at a random place. 0 if none was found.
+    pub fn mean_ttl_millis(&self, session: &Session<'_>) -> u64 {
+        let mut records: Vec<RecordRef<'_>> = Vec::new();
+        let Some(table) = self.current(session).filter(|table| table.expiring() > 0) else {
+            return 0;
+        };
+        let start = fastrand::u64(..);
+        let (mut from, mut is_round) = (start, false);
+        for _ in 0..ESTIMATE_STEPS {
+            let until = table.range_end(from, ESTIMATE_SLOTS, &session.guard);
+            table.collect(from, until, Which::Expiring, &session.guard, &mut records);
+            is_round |= until.is_none();
+            from = until.unwrap_or(0);
+            if records.len() >= ESTIMATE_KEYS || is_round && from >= start {
+                break;
+            }
+        }
+        let now = session.now();
+        let left = records.iter().filter_map(|record| record.deadline());
+        let sum: u128 = left.map(|deadline| u128::from(deadline.saturating_sub(now))).sum();
+        (sum / records.len().max(1) as u128) as u64
+    }
+
     /// Sweeps while it finds much. True if the time was used up before that.
     fn sweep(&self, session: &mut Session<'_>, cursor: &AtomicU64, budget: &Budget) -> bool {
         loop {

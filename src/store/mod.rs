@@ -25,7 +25,7 @@ mod transaction;
 mod witness;
 
 pub use crate::record::{Key, LargeValue, MAX_LENGTH, NewValue, Value};
-pub use crate::table::TableOptions;
+pub use crate::table::{TableOptions, TableUsage};
 pub use append::ValueTooLong;
 pub use clock::{Clock, ClockSource};
 pub use database::{CounterError, Database};

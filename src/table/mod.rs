@@ -88,6 +88,17 @@ impl Default for TableOptions {
     }
 }
 
+/// How full a table is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TableUsage {
+    /// Slots of its arrays.
+    pub slots: u64,
+    /// Those that are taken, by keys or by the names of absent ones.
+    pub claimed: u64,
+    /// Those of absent keys.
+    pub dead: u64,
+}
+
 /// A set of records by key.
 pub struct Table {
     /// Tells the table from those before and after it.
@@ -194,6 +205,23 @@ impl Table {
             unsafe { root.as_ref() }.map_or(0, |array| array.memory() as u64)
         });
         roots.sum::<u64>() + self.counted.bytes() as u64
+    }
+
+    /// How full the arrays are that hold its keys now.
+    pub fn usage(&self, _guard: &Guard<'_>) -> TableUsage {
+        let mut sum = TableUsage::default();
+        for root in &self.segments {
+            // Acquire: as in `root`.
+            let root = root.load(Ordering::Acquire);
+            // SAFETY: as in `root`.
+            if let Some(array) = unsafe { root.as_ref() } {
+                let (claimed, dead) = array.usage();
+                sum.slots += array.capacity() as u64;
+                sum.claimed += claimed as u64;
+                sum.dead += dead as u64;
+            }
+        }
+        sum
     }
 
     /// Says what was announced of it when it went out of use; taken back as it is freed.

@@ -241,7 +241,13 @@ impl Flusher {
         let result = match &self.failure {
             Some(failure) if now < failure.next_try() => return,
             Some(_) => self.recover(),
-            None => self.medium.write(),
+            None if self.medium.unwritten() == 0 => Ok(()),
+            None => {
+                let begun = Instant::now();
+                let result = self.medium.write();
+                self.shared.note_write(begun.elapsed());
+                result
+            }
         };
         let result = result.and_then(|()| match self.policy {
             AppendFsync::Always => self.sync(),
@@ -279,7 +285,12 @@ impl Flusher {
         self.settle_sync()?;
         match self.medium.unsynced() {
             0 => Ok(()),
-            _ => self.medium.sync(),
+            _ => {
+                let begun = Instant::now();
+                let result = self.medium.sync();
+                self.shared.note_sync(begun.elapsed());
+                result
+            }
         }
     }
 

@@ -86,6 +86,15 @@ pub struct LogStatus {
     pub turns: u64,
 }
 
+/// The longest of some time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Longest {
+    /// A write to the file.
+    pub write: Duration,
+    /// A sync that replies wait for (`always`).
+    pub sync_before_replies: Duration,
+}
+
 /// The log, as everybody but its threads sees it.
 pub struct LogHandle {
     shared: Arc<Shared>,
@@ -171,6 +180,11 @@ impl LogHandle {
     /// The figures of the moment.
     pub fn status(&self) -> LogStatus {
         self.shared.status()
+    }
+
+    /// How long writing and syncing took at most since the last call.
+    pub fn take_longest(&self) -> Longest {
+        self.shared.take_longest()
     }
 
     /// The place of the next [`Mark`](crate::store::Logged::Mark) that enters the ring, once

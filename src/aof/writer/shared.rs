@@ -1,15 +1,16 @@
 //! What the flusher and everybody else know of one another.
 
-use super::LogStatus;
 use super::error::WriteError;
 use super::syncer::Report;
 use super::translate::Places;
+use super::{LogStatus, Longest};
 use crate::config::AppendFsync;
 use crate::ring::Ring;
 use crate::sync::mpsc::Sender;
 use crate::sync::plain::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use crate::sync::{Arc, Mutex, PoisonError};
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// What the flusher is asked for.
 pub(super) enum Request {
@@ -55,6 +56,10 @@ pub(super) struct Shared {
     pub(super) sync_is_pending: AtomicBool,
     pub(super) delayed_syncs: AtomicU64,
     pub(super) turns: AtomicU64,
+    /// Nanoseconds of the longest write since somebody asked.
+    longest_write: AtomicU64,
+    /// The same of a sync that replies wait for.
+    longest_sync: AtomicU64,
 }
 
 impl Shared {
@@ -80,6 +85,8 @@ impl Shared {
             sync_is_pending: AtomicBool::new(false),
             delayed_syncs: AtomicU64::new(0),
             turns: AtomicU64::new(0),
+            longest_write: AtomicU64::new(0),
+            longest_sync: AtomicU64::new(0),
         }
     }
 
@@ -135,6 +142,23 @@ impl Shared {
         let is_refusing = text.is_some();
         *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) = text;
         self.is_refusing.store(is_refusing, Ordering::Release);
+    }
+
+    /// Notes how long a write took.
+    pub(super) fn note_write(&self, took: Duration) {
+        // Relaxed, here and below: figures.
+        self.longest_write.fetch_max(took.as_nanos() as u64, Ordering::Relaxed);
+    }
+
+    /// Notes how long a sync took that replies wait for.
+    pub(super) fn note_sync(&self, took: Duration) {
+        self.longest_sync.fetch_max(took.as_nanos() as u64, Ordering::Relaxed);
+    }
+
+    /// The longest since the last call.
+    pub(super) fn take_longest(&self) -> Longest {
+        let take = |word: &AtomicU64| Duration::from_nanos(word.swap(0, Ordering::Relaxed));
+        Longest { write: take(&self.longest_write), sync_before_replies: take(&self.longest_sync) }
     }
 
     pub(super) fn status(&self) -> LogStatus {

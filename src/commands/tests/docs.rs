@@ -72,10 +72,15 @@ fn subcommands_are_listed_by_full_name() {
         "shutdown",
         "debug",
         "module|load",
+        "slowlog|get",
+        "latency|reset",
     ] {
         assert!(admin.contains(&format!("\r\n{name}\r\n")), "{name} in {admin}");
     }
     assert!(!admin.contains("client|id") && !admin.contains("\r\nget\r\n"), "{admin}");
+    for name in ["info", "config", "slowlog|help"] {
+        assert!(!admin.contains(&format!("\r\n{name}\r\n")), "{name}");
+    }
     let info = server.line(&mut connection, "HELLO 3\r\nCOMMAND INFO client get");
     let info = info.rsplit_once("modules\r\n*0\r\n").expect("after HELLO").1;
     assert!(info.starts_with("*2\r\n*10\r\n$6\r\nclient\r\n:-2\r\n~0\r\n:0\r\n:0\r\n:0\r\n~1\r\n"));

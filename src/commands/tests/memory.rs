@@ -25,9 +25,9 @@ fn ask(context: &mut Context<'_>, line: &str) -> String {
     let row = find(&args).expect("a command");
     match row.handler {
         _ if context.is_out_of_memory && multi::needs_memory(context, row) => {
-            multi::refuse_memory(context);
+            multi::refuse_memory(context, row);
         }
-        Handler::Exec => assert_eq!(exec::exec(context), Ran::Done),
+        Handler::Exec => assert_eq!(exec::exec(context, row), Ran::Done),
         Handler::Plain(_) | Handler::OneKey(_) if context.client.queue.is_some() => {
             multi::enqueue(context, row, &args, &[context.state.keyspace.key(args.get(1)).hash]);
         }

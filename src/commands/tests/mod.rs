@@ -10,10 +10,13 @@ mod memory;
 mod persistence;
 mod recorded;
 mod server_info;
+mod statistics;
 mod transactions;
 
 use super::context::{Context, Counts};
 use super::persistence::Stage;
+use super::setbacks::Setbacks;
+use super::timing::Timing;
 use super::{Client, Engine, Position, Progress, ServerState};
 use crate::config::{Config, EventClasses};
 use crate::resp::{Batch, Decoder, Limits, ReplyBuffer};
@@ -118,6 +121,8 @@ pub(super) fn with_context(body: impl FnOnce(&mut Context<'_>)) {
         notifies: EventClasses::default(),
         outbox: Vec::new(),
         needs_care: false,
+        setbacks: Setbacks::default(),
+        timing: Timing::begin(&state, state.command_stats.worker(0)),
     });
 }
 

@@ -3,7 +3,7 @@
 use super::Server;
 
 /// The value of a field in an INFO text.
-fn field<'t>(text: &'t str, name: &str) -> &'t str {
+pub(super) fn field<'t>(text: &'t str, name: &str) -> &'t str {
     let line = (text.lines()).find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
     line.unwrap_or_else(|| panic!("no field {name} in {text}"))
 }
@@ -104,12 +104,17 @@ fn info_shows_the_sections_asked_for_in_its_own_order() {
     };
     let some = server.line(&mut connection, "INFO keyspace CPU clients nope cpu");
     assert_eq!(titles(&some), ["Clients", "CPU", "Keyspace"]);
-    let all = server.line(&mut connection, "INFO");
-    assert_eq!(titles(&all).len(), 9);
-    for name in ["default", "ALL", "everything", "cpu all"] {
+    let default = server.line(&mut connection, "INFO");
+    assert_eq!(titles(&default).len(), 12);
+    let all = server.line(&mut connection, "INFO all");
+    assert_eq!(titles(&all).len(), 14);
+    for (name, same) in
+        [("default", &default), ("ALL", &all), ("everything", &all), ("cpu all", &all)]
+    {
         let text = server.line(&mut connection, &format!("INFO {name}"));
-        assert_eq!(titles(&text), titles(&all), "{name}");
+        assert_eq!(titles(&text), titles(same), "{name}");
     }
+    assert_eq!(server.line(&mut connection, "INFO nope"), "$0\r\n\r\n");
     let header = format!("${}\r\n", some.len() - "$123\r\n\r\n".len());
     assert!(some.starts_with(&header), "{some}");
     assert!(some.contains("\r\n\r\n# CPU\r\n"), "a blank line between sections");
