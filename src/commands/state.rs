@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use super::access::Access;
 use super::command_stats::CommandStats;
@@ -189,12 +189,6 @@ impl ServerState {
         self.stats.reset();
         self.command_stats.reset();
         self.persistence.reset_stats();
-    }
-
-    /// When the server started, in seconds of Unix time.
-    pub(super) fn started_unix_seconds(&self) -> u64 {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        now.saturating_sub(self.started.elapsed()).as_secs()
     }
 
     /// Notes that something beside the commands took so long, should the latency monitor want it.
