@@ -126,7 +126,10 @@ pub(super) static ROWS: [Row; 7] = [
         name: "getex",
         arity: -2,
         flags: Flags::WRITE.and(Flags::FAST),
-        keys: Keys::one(&["RW", "access", "update"]),
+        keys: Keys::one_with_notes(
+            &["RW", "access", "update"],
+            "Changes no more than the deadline",
+        ),
         since: "6.2.0",
         summary: "Returns the value of a key and sets its deadline, or takes it away",
         arguments: &[

@@ -39,7 +39,7 @@ impl Type {
                 name == other_name && some.iter().all(is_there)
             }
             (Type::Map(some), Type::Map(all)) => some.iter().all(|(key, value)| {
-                let same = |(name, another): &&(String, Type)| name == key;
+                let same = |(name, _): &&(String, Type)| name == key;
                 all.iter().filter(same).any(|(_, another)| value.is_within(another))
             }),
             _ => self == other,
@@ -67,7 +67,10 @@ fn samples() -> Vec<Sample> {
     lines
         .map(|line| {
             let (reason, rest) = match line.strip_prefix("- ") {
-                Some(rest) => rest.split_once(": ").map(|(why, rest)| (Some(why), rest)).unwrap(),
+                Some(rest) => {
+                    let (why, rest) = rest.split_once(": ").expect("a reason and commands");
+                    (Some(why), rest)
+                }
                 None => (None, line),
             };
             let partial = rest.starts_with("~ ");
