@@ -111,11 +111,13 @@ const OWN_WORDS: [&str; 2] = ["summary", "complexity"];
 
 /// Facts in the documentation that differ, and why. Those of a whole container stand under its
 /// name with a bar.
-const DOCS_DIFFERENT: [(&str, &str); 7] = [
+const DOCS_DIFFERENT: [(&str, &str); 9] = [
     ("lcs arguments", "redis-server calls two arguments by the same name"),
     ("restore history", "redis-server tells of two changes in one version"),
     ("client|kill history", "redis-server tells of two changes in one version"),
     ("client|kill arguments", "the old form is not called obsolete"),
+    ("acl|getuser history", "what changed is about users beyond the one there is"),
+    ("acl|setuser history", "what changed is about users beyond the one there is"),
     ("cluster|", "all are refused: hints would be of no use"),
     ("debug doc_flags", "that it is for the system is said by its other flags"),
     ("replconf doc_flags", "that it is for the system is said by its other flags"),
