@@ -122,7 +122,11 @@ fn write_row(out: &mut ReplyBuffer, container: Option<&Row>, row: &Row) {
     let (first, last, step) = match row.keys {
         None => (0, 0, 0),
         Some(keys) if keys.until_last => (keys.first as i64, -1, keys.step as i64),
-        Some(keys) => (keys.first as i64, keys.first as i64, keys.step as i64),
+        Some(keys) => {
+            // There are two when the second is used in a way of its own.
+            let last = keys.position(usize::from(keys.rest.is_some()));
+            (keys.first as i64, last as i64, keys.step as i64)
+        }
     };
     out.integer(first);
     out.integer(last);
@@ -155,13 +159,14 @@ pub(super) fn write_names(
 
 /// Writes the key specifications: one, or one for the first key and one for those after it.
 fn write_keys(out: &mut ReplyBuffer, keys: Keys) {
-    let Some(rest) = keys.rest else {
+    let Some(rest) = keys.rest.filter(|_| !keys.is_pair_of_one_use()) else {
         out.set(1);
         return write_keys_of_one_use(out, keys);
     };
     out.set(2);
-    write_keys_of_one_use(out, Keys { until_last: false, ..keys });
-    write_keys_of_one_use(out, Keys { first: keys.position(1), access: rest, ..keys });
+    let one = Keys { rest: None, ..keys };
+    write_keys_of_one_use(out, Keys { until_last: false, ..one });
+    write_keys_of_one_use(out, Keys { first: keys.position(1), access: rest, ..one });
 }
 
 /// Writes a key specification: where the keys begin and how to find the rest.
@@ -188,7 +193,8 @@ fn write_keys_of_one_use(out: &mut ReplyBuffer, keys: Keys) {
     out.bulk(b"spec");
     out.map(3);
     out.bulk(b"lastkey");
-    out.integer(if keys.until_last { -1 } else { 0 });
+    // Counted from the first; the last argument is -1.
+    out.integer(if keys.until_last { -1 } else { keys.is_pair_of_one_use().into() });
     out.bulk(b"keystep");
     out.integer(keys.step as i64);
     out.bulk(b"limit");

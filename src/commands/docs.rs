@@ -25,11 +25,18 @@ pub(super) fn docs<'a>(context: &mut Context<'_>, args: &Args<'a>) -> Outcome<'a
 fn write_docs(out: &mut ReplyBuffer, container: Option<&Row>, row: &Row) {
     out.bulk(full_name(container, row).as_bytes());
     let lists = [row.history.is_empty(), row.arguments.is_empty(), row.subcommands.is_empty()];
-    out.map(4 + lists.iter().filter(|empty| !*empty).count());
+    let deprecation = if row.deprecated.is_some() { 3 } else { 0 };
+    out.map(4 + deprecation + lists.iter().filter(|empty| !*empty).count());
     write_field(out, "summary", row.summary);
     write_field(out, "since", row.since);
     write_field(out, "group", row.group);
     write_field(out, "complexity", row.complexity);
+    if let Some((since, instead)) = row.deprecated {
+        out.bulk(b"doc_flags");
+        write_names(out, std::iter::once("deprecated"));
+        write_field(out, "deprecated_since", since);
+        write_field(out, "replaced_by", instead);
+    }
     if !row.history.is_empty() {
         out.bulk(b"history");
         out.set(row.history.len());

@@ -25,7 +25,11 @@ pub(super) fn getkeysandflags<'a>(context: &mut Context<'_>, args: &Args<'a>) ->
     for (number, index) in positions.into_iter().enumerate() {
         context.out.array(2);
         context.out.bulk(args.get(index));
-        write_names(context.out, keys.access_of(number).iter().copied());
+        let access = match keys.as_used {
+            Some(as_used) => as_used(args, COMMAND),
+            None => keys.access_of(number),
+        };
+        write_names(context.out, access.iter().copied());
     }
     Ok(())
 }

@@ -13,7 +13,7 @@ use crate::store::{Change, Database, Key};
 
 const MOVES: Row = Row { group: "generic", categories: Categories::KEYSPACE, ..Row::BASE };
 
-const NEW_KEY: Argument = Argument::new("newkey", ArgumentKind::Key);
+const NEW_KEY: Argument = Argument { key_spec: 1, ..Argument::new("newkey", ArgumentKind::Key) };
 
 pub(super) static ROWS: [Row; 5] = [
     Row {
@@ -46,7 +46,7 @@ pub(super) static ROWS: [Row; 5] = [
         summary: "Copies a key's value and deadline to another key",
         arguments: &[
             Argument::new("source", ArgumentKind::Key),
-            Argument::new("destination", ArgumentKind::Key),
+            Argument { key_spec: 1, ..Argument::new("destination", ArgumentKind::Key) },
             Argument {
                 token: Some("DB"),
                 ..Argument::new("destination-db", ArgumentKind::Integer).optional()
@@ -60,7 +60,8 @@ pub(super) static ROWS: [Row; 5] = [
         name: "move",
         arity: 3,
         flags: Flags::WRITE.and(Flags::FAST),
-        keys: Keys::one(&["RW", "access", "delete"]),
+        // As Redis says; what it does is rather a deletion.
+        keys: Keys::one(&["RW", "access", "update"]),
         summary: "Moves a key to another database unless it has one of that name",
         arguments: &[KEY, Argument::new("db", ArgumentKind::Integer)],
         handler: Handler::Atomic(move_key),

@@ -67,7 +67,7 @@ const OF_REPLICAS: Flags =
 
 pub(super) static ROWS: [Row; 7] = [
     Row { name: "replicaof", since: "5.0.0", ..FOLLOWS },
-    Row { name: "slaveof", ..FOLLOWS },
+    Row { name: "slaveof", deprecated: Some(("5.0.0", "`REPLICAOF`")), ..FOLLOWS },
     Row {
         name: "role",
         flags: Flags::NOSCRIPT.and(Flags::LOADING).and(Flags::STALE).and(Flags::FAST),

@@ -41,6 +41,8 @@ pub(super) struct Row {
     pub(super) complexity: &'static str,
     /// What changed since, as pairs of a Redis version and a sentence.
     pub(super) history: &'static [(&'static str, &'static str)],
+    /// The Redis version that has called it obsolete, and what it says to use instead.
+    pub(super) deprecated: Option<(&'static str, &'static str)>,
     /// Hints for clients and proxies.
     pub(super) tips: &'static [&'static str],
     /// The arguments, for hints and HELP.
@@ -64,6 +66,7 @@ impl Row {
         summary: "",
         complexity: "O(1)",
         history: &[],
+        deprecated: None,
         tips: &[],
         arguments: &[],
         subcommands: &[],
@@ -145,12 +148,29 @@ pub(super) struct Keys {
     pub(super) rest: Option<&'static [&'static str]>,
     /// What else there is to know.
     pub(super) notes: Option<&'static str>,
+    /// How a command of these arguments, whose name is argument `start`, uses the key, when that
+    /// depends on them: `variable_flags` is then among the words of `access`.
+    pub(super) as_used: Option<AsUsed>,
 }
 
+/// How a command uses its key: the arguments, and where in them the command starts.
+pub(super) type AsUsed = fn(&Args<'_>, usize) -> &'static [&'static str];
+
 impl Keys {
+    /// One key, the first argument, to take the usual values from.
+    const FIRST: Keys = Keys {
+        first: 1,
+        until_last: false,
+        step: 1,
+        access: &[],
+        rest: None,
+        notes: None,
+        as_used: None,
+    };
+
     /// One key, the first argument.
     pub(super) const fn one(access: &'static [&'static str]) -> Option<Keys> {
-        Some(Keys { first: 1, until_last: false, step: 1, access, rest: None, notes: None })
+        Some(Keys { access, ..Keys::FIRST })
     }
 
     /// One key, the first argument, and something to say of it.
@@ -158,13 +178,18 @@ impl Keys {
         access: &'static [&'static str],
         notes: &'static str,
     ) -> Option<Keys> {
-        let notes = Some(notes);
-        Some(Keys { first: 1, until_last: false, step: 1, access, rest: None, notes })
+        Some(Keys { access, notes: Some(notes), ..Keys::FIRST })
+    }
+
+    /// One key, the first argument, whose use depends on the others.
+    pub(super) const fn one_as_used(notes: &'static str, as_used: AsUsed) -> Option<Keys> {
+        let access = &["RW", "access", "update", "variable_flags"];
+        Some(Keys { access, notes: Some(notes), as_used: Some(as_used), ..Keys::FIRST })
     }
 
     /// One key, the argument after a subcommand.
     pub(super) const fn second(access: &'static [&'static str]) -> Option<Keys> {
-        Some(Keys { first: 2, until_last: false, step: 1, access, rest: None, notes: None })
+        Some(Keys { first: 2, access, ..Keys::FIRST })
     }
 
     /// Two keys, the first arguments, used differently.
@@ -172,13 +197,12 @@ impl Keys {
         access: &'static [&'static str],
         rest: &'static [&'static str],
     ) -> Option<Keys> {
-        let rest = Some(rest);
-        Some(Keys { first: 1, until_last: false, step: 1, access, rest, notes: None })
+        Some(Keys { access, rest: Some(rest), ..Keys::FIRST })
     }
 
     /// All arguments, `step` apart.
     pub(super) const fn all(step: usize, access: &'static [&'static str]) -> Option<Keys> {
-        Some(Keys { first: 1, until_last: true, step, access, rest: None, notes: None })
+        Some(Keys { until_last: true, step, access, ..Keys::FIRST })
     }
 
     /// The number of keys in a command of `count` arguments, the name included.
@@ -197,6 +221,11 @@ impl Keys {
     /// The argument that is key number `number`, from 0.
     pub(super) const fn position(&self, number: usize) -> usize {
         self.first + number * self.step
+    }
+
+    /// Whether there are two keys that are used alike, which is one specification.
+    pub(super) fn is_pair_of_one_use(&self) -> bool {
+        !self.until_last && self.rest == Some(self.access)
     }
 
     /// How the command uses key number `number`.

@@ -55,7 +55,7 @@ pub(super) static ROWS: [Row; 7] = [
         name: "set",
         arity: -3,
         flags: Flags::WRITE.and(Flags::DENYOOM),
-        keys: Keys::one(&["OW", "update"]),
+        keys: Keys::one_as_used("Reads the key only with `GET`", use_of_key),
         summary: "Sets a key to a value, whatever it held before",
         history: &[
             ("2.6.12", "Takes `EX`, `PX`, `NX` and `XX`."),
@@ -107,6 +107,7 @@ pub(super) static ROWS: [Row; 7] = [
         flags: Flags::WRITE.and(Flags::DENYOOM).and(Flags::FAST),
         keys: Keys::one(&["RW", "access", "update"]),
         summary: "Sets a key to a value and returns the one before",
+        deprecated: Some(("6.2.0", "`SET` with the `!GET` argument")),
         arguments: &[KEY, VALUE],
         handler: Handler::OneKey(getset),
         ..STRING
@@ -126,7 +127,10 @@ pub(super) static ROWS: [Row; 7] = [
         name: "getex",
         arity: -2,
         flags: Flags::WRITE.and(Flags::FAST),
-        keys: Keys::one(&["RW", "access", "update"]),
+        keys: Keys::one_with_notes(
+            &["RW", "access", "update"],
+            "Changes no more than the deadline",
+        ),
         since: "6.2.0",
         summary: "Returns the value of a key and sets its deadline, or takes it away",
         arguments: &[
@@ -240,6 +244,12 @@ impl Expiration {
             _ => Ok(None),
         }
     }
+}
+
+/// What a SET among the arguments, from `start`, does with its key.
+fn use_of_key(args: &Args<'_>, start: usize) -> &'static [&'static str] {
+    let reads = args.iter().skip(start + 3).any(|option| option.eq_ignore_ascii_case(b"get"));
+    if reads { &["RW", "access", "update"] } else { &["OW", "update"] }
 }
 
 fn set<'a>(context: &mut Context<'_>, args: &Args<'a>, key: Key<'a>) -> Outcome<'a> {

@@ -114,6 +114,7 @@ pub(super) static ROWS: [Row; 9] = [
         since: "1.0.1",
         summary: "Sets several keys to their values unless one of them exists",
         complexity: "O(N) where N is the number of keys",
+        tips: &["request_policy:multi_shard", "response_policy:agg_min"],
         arguments: &[Argument {
             parts: &[KEY, VALUE],
             ..Argument::new("key_value", ArgumentKind::Block).multiple()
@@ -153,6 +154,7 @@ pub(super) static ROWS: [Row; 9] = [
         keys: Keys::one(&["RO", "access"]),
         summary: "Returns part of the value of a key, as GETRANGE does",
         complexity: "O(N) where N is the length of the part",
+        deprecated: Some(("2.0.0", "`GETRANGE`")),
         arguments: RANGE,
         handler: Handler::OneKey(getrange),
         ..STRING

@@ -13,15 +13,8 @@ fn the_server_starts_with_each_packaged_file() {
         let folder = Folder::new();
         let file = packaged(name);
         let data = folder.file("");
-        let server = Server::with(&[
-            &file,
-            "--addr",
-            "127.0.0.1:0",
-            "--dir",
-            &data,
-            "--appendonly",
-            "yes",
-        ]);
+        let server =
+            Server::with(&[&file, "--addr", "127.0.0.1:0", "--dir", &data, "--appendonly", "yes"]);
         let mut client = server.connect();
         client.set("k", b"v");
         assert_eq!(client.ask("GET k"), "$1\r\nv\r\n");

@@ -53,6 +53,21 @@ pub(super) const WRITE: Argument = Argument {
 
 const INCREMENT: Argument = Argument::new("increment", ArgumentKind::Integer);
 
+/// What a BITFIELD among the arguments, from `start`, does with its key.
+pub(super) fn use_of_key(args: &Args<'_>, start: usize) -> &'static [&'static str] {
+    let mut at = start + 2;
+    while at < args.len() {
+        let operands = match args.get(at).to_ascii_lowercase().as_slice() {
+            b"get" => 2,
+            b"overflow" => 1,
+            // SET, INCRBY, and what is none of these: it may change the key.
+            _ => return &["RW", "access", "update"],
+        };
+        at += 1 + operands;
+    }
+    &["RO", "access"]
+}
+
 pub(super) fn bitfield<'a>(
     context: &mut Context<'_>,
     args: &Args<'a>,

@@ -11,6 +11,7 @@ fn config(arguments: &[&str]) -> Result<Config, String> {
             Ok(Config { include_folder, ..start.config })
         }
         Request::Check(check) => panic!("{check:?}"),
+        Request::Ping(ping) => panic!("{ping:?}"),
         Request::Show(text) => Err(String::from_utf8(text).expect("text")),
     }
 }
@@ -192,4 +193,16 @@ fn shells_and_man_are_served() {
     assert!(show(&["man"]).contains("maxmemory\\-policy"));
     assert!(show(&["check", "--help"]).contains("--fix"));
     assert!(parse(["ferrum-kv", "completions", "nothing"]).is_err());
+}
+
+#[test]
+fn a_ping_has_an_address_and_a_time() {
+    let ping = |arguments: &[&str]| match parse([&["ferrum-kv", "ping"], arguments].concat())
+        .expect("well formed")
+    {
+        Request::Ping(ping) => (ping.addr.to_string(), ping.timeout),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(ping(&[]), ("127.0.0.1:6380".to_owned(), 5));
+    assert_eq!(ping(&["--addr=h:1", "--timeout=9"]), ("h:1".to_owned(), 9));
 }

@@ -7,6 +7,7 @@ mod log_model;
 mod server;
 mod state;
 mod tools;
+mod value;
 
 pub(crate) use client::{Client, encode};
 pub(crate) use log_file::{Folder, LogFile};
@@ -14,6 +15,7 @@ pub(crate) use log_model::{Commands, Logged, Model};
 pub(crate) use server::{Server, server_command};
 pub(crate) use state::{State, assert_same, dump, strings_in};
 pub(crate) use tools::{RedisServer, tool};
+pub(crate) use value::Value;
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
