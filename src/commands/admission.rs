@@ -10,12 +10,13 @@
 //! EXEC begins.
 
 use super::context::Context;
-use super::engine::{Position, Window};
 use super::multi;
 use super::persistence::Stage;
+use super::progress::Position;
 use super::queue::Queue;
 use super::row::{Flags, Handler, Row};
 use super::state::ServerState;
+use super::windows::Window;
 use crate::store::Room;
 use crate::sync::Arc;
 

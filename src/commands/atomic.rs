@@ -214,6 +214,7 @@ mod tests {
             "client|unblock",
             "client|unpause",
             "config|get",
+            "config|resetstat",
             "config|set",
             "info",
             "shutdown",

@@ -12,11 +12,11 @@
 
 use super::context::Context;
 use super::dispatch::Planned;
-use super::engine::{Ran, Window, run_one};
 use super::monitor;
 use super::multi;
 use super::refusal::Refusal;
 use super::row::{Flags, Handler, Row};
+use super::windows::{Ran, Window, run_one};
 use crate::resp::{Args, Protocol, ReplyBuffer};
 
 /// Whether the commands that come next need care.

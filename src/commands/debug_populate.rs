@@ -5,8 +5,8 @@
 
 use super::admission;
 use super::context::Context;
-use super::engine::Awaited;
 use super::long::Work;
+use super::progress::Awaited;
 use super::refusal::Refusal;
 use crate::record::parse_canonical;
 use crate::resp::Args;

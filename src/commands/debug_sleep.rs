@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use super::admission::Admission;
 use super::context::Context;
-use super::engine::Awaited;
 use super::long::Work;
+use super::progress::Awaited;
 
 /// Longer than anybody sleeps; a timer cannot count much further.
 const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);

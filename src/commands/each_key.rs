@@ -6,8 +6,8 @@
 
 use super::atomic::{atomically, atomically_read};
 use super::context::Context;
-use super::engine::WINDOW_KEYS;
 use super::row::{KeyLoop, Keys, Outcome};
+use super::windows::WINDOW_KEYS;
 use crate::resp::Args;
 use crate::store::Key;
 

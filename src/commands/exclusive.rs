@@ -69,8 +69,9 @@ mod tests {
     use super::*;
     use crate::commands::client::Client;
     use crate::commands::context::Counts;
-    use crate::commands::engine::{Awaited, Engine, Position, Progress};
+    use crate::commands::engine::Engine;
     use crate::commands::persistence::Stage;
+    use crate::commands::progress::{Awaited, Position, Progress};
     use crate::commands::setbacks::Setbacks;
     use crate::commands::state::ServerState;
     use crate::commands::timing::Timing;

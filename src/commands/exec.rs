@@ -14,11 +14,12 @@ use std::time::Instant;
 use super::admission::{self, Admission};
 use super::atomic::{Ending, atomically_or_not};
 use super::context::Context;
-use super::engine::{Awaited, Ran};
 use super::multi::{self, Watches};
+use super::progress::Awaited;
 use super::queue::Queue;
 use super::refusal::Refusal;
 use super::row::Row;
+use super::windows::Ran;
 
 /// Runs what is queued since MULTI, or has done nothing and wants to be called again later.
 pub(super) fn exec(context: &mut Context<'_>, row: &'static Row) -> Ran {

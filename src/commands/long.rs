@@ -5,7 +5,7 @@
 //! that waits for a time to come. Inside EXEC it is done in one go.
 
 use super::context::Context;
-use super::engine::{Awaited, Position, Progress};
+use super::progress::{Awaited, Position, Progress};
 use super::row::{BeginWork, Outcome, Row};
 use crate::resp::Args;
 use std::fmt;

@@ -12,7 +12,8 @@
 //!   `hello`, `help`, `config`, `command_info`, `docs`, `key_arguments` are the larger handlers;
 //! * `saves`, `shutdown`, `replication`, `wait`, `cluster`, `modules`, `debug`, `lolwut` answer
 //!   what those ask who operate servers;
-//! * `engine` runs batches, `dispatch` one command, `long` what is done in steps;
+//! * `engine` is a worker's, `windows` runs the commands of a batch, `dispatch` one command, `long`
+//!   what is done in steps;
 //! * `each_key` and `atomic` run commands of several keys at one instant; `multi`, `queue` and
 //!   `exec` are transactions of several commands, `exclusive` is for those that have to be alone;
 //! * `timing` measures commands, `command_stats` counts them (`histogram`), `setbacks` their errors;
@@ -129,10 +130,11 @@ mod tests;
 mod timing;
 mod tunables;
 mod wait;
+mod windows;
 
 pub use access::Access;
 pub use client::Client;
-pub use engine::{Awaited, Engine, OUTPUT_SOFT_LIMIT, Position, Progress};
+pub use engine::Engine;
 pub use lookup::is_logged;
 pub use monitor::Monitors;
 pub use occasional::Occasional;
@@ -141,6 +143,7 @@ pub use output_limits::{OutputClass, OutputLimits};
 pub use peers::{ClientFigures, Marks, Peer, Rest};
 pub use persistence::{Loading, Persistence};
 pub use post::{Carrier, Message, Parcel, Post};
+pub use progress::{Awaited, Position, Progress};
 pub use pubsub::{Kind, Registry as Channels};
 pub use redact::shown_arguments;
 pub use replication::ReplicationId;
@@ -148,3 +151,4 @@ pub use settings::Settings;
 pub use shutdown::Shutdown;
 pub use state::{COMPATIBLE_VERSION, ServerState};
 pub use tunables::{Tunable, Tunables};
+pub use windows::OUTPUT_SOFT_LIMIT;

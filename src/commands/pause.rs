@@ -14,9 +14,9 @@ use std::time::Instant;
 
 use super::context::Context;
 use super::dispatch::find;
-use super::engine::Window;
 use super::refusal::Refusal;
 use super::row::{Flags, Handler, Outcome, Row};
+use super::windows::Window;
 use crate::record::parse_canonical;
 use crate::resp::Args;
 use crate::sync::plain::{AtomicU64, Ordering};

@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 use super::atomic::needs_exclusion;
 use super::context::Context;
 use super::dispatch::{Planned, run_row};
-use super::engine::WINDOW_KEYS;
 use super::monitor;
 use super::pause::is_writing;
 use super::row::{Flags, Row};
+use super::windows::WINDOW_KEYS;
 use crate::resp::{Args, Batch, LARGE_ARG};
 
 /// The most bytes of a queue whatever the settings, so that 32 bits reach every argument.

@@ -182,26 +182,11 @@ impl Refusal<'_> {
             Refusal::ExecConfined(name) => {
                 return confined(b"EXECABORT Transaction discarded because of: ", name);
             }
-            Refusal::NotWithin(low, high) => {
-                let text =
-                    format!("ERR value is out of range, value must between {low} and {high}");
-                return text.into_bytes().into();
-            }
-            Refusal::ExpireOption(option) => {
-                return join(&[b"ERR Unsupported option ", c_text(option)]);
-            }
-            Refusal::ExpireTime(name) => {
-                let text = format!("ERR invalid expire time in '{name}' command");
-                return text.into_bytes().into();
-            }
-            Refusal::UnknownSetting(name) => {
-                let start = b"ERR Unknown option or number of arguments for CONFIG SET - '";
-                return join(&[start, c_text(name), b"'"]);
-            }
-            Refusal::Setting(name, reason) => {
-                let start = b"ERR CONFIG SET failed (possibly related to argument '";
-                return join(&[start, c_text(name), b"') - ", reason.as_bytes()]);
-            }
+            Refusal::NotWithin(..)
+            | Refusal::ExpireOption(_)
+            | Refusal::ExpireTime(_)
+            | Refusal::UnknownSetting(_)
+            | Refusal::Setting(..) => return self.text_about_values(),
             Refusal::Log(text) => return text.as_bytes().to_vec().into(),
             Refusal::ExecLog(text) => {
                 let start = b"EXECABORT Transaction discarded because of: ";
@@ -250,6 +235,32 @@ impl Refusal<'_> {
             Refusal::GetKeysArity => "ERR Invalid number of arguments specified for command",
         };
         fixed.as_bytes().into()
+    }
+
+    /// The text of what is wrong with a value, or with a setting.
+    fn text_about_values(&self) -> Cow<'static, [u8]> {
+        match self {
+            Refusal::NotWithin(low, high) => {
+                let text =
+                    format!("ERR value is out of range, value must between {low} and {high}");
+                text.into_bytes().into()
+            }
+            Refusal::ExpireOption(option) => join(&[b"ERR Unsupported option ", c_text(option)]),
+            Refusal::ExpireTime(name) => {
+                let text = format!("ERR invalid expire time in '{name}' command");
+                text.into_bytes().into()
+            }
+            Refusal::UnknownSetting(name) => {
+                let start = b"ERR Unknown option or number of arguments for CONFIG SET - '";
+                join(&[start, c_text(name), b"'"])
+            }
+            Refusal::Setting(name, reason) => {
+                let start = b"ERR CONFIG SET failed (possibly related to argument '";
+                join(&[start, c_text(name), b"') - ", reason.as_bytes()])
+            }
+            // `text` knows the others itself.
+            _ => Cow::Borrowed(b"ERR"),
+        }
     }
 
     /// The text of those refusals about connections that quote what the client sent.

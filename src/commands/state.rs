@@ -183,8 +183,8 @@ impl ServerState {
         Ok(())
     }
 
-    /// CONFIG RESETSTAT: begins all statistics at nothing again, but for what is there now (clients,
-    /// memory), the slow log and the latency monitor.
+    /// CONFIG RESETSTAT: begins all statistics at nothing again, but for what is there now
+    /// (clients, memory), the slow log and the latency monitor.
     pub fn reset_stats(&self) {
         self.stats.reset();
         self.command_stats.reset();

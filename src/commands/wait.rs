@@ -7,8 +7,8 @@
 use std::time::{Duration, Instant};
 
 use super::context::{Context, integer};
-use super::engine::Awaited;
 use super::long::Work;
+use super::progress::Awaited;
 use super::refusal::Refusal;
 use super::row::{Argument, ArgumentKind, Categories, Flags, Handler, Row};
 use crate::record::parse_canonical;

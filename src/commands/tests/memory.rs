@@ -2,8 +2,8 @@
 
 use super::super::context::Context;
 use super::super::dispatch::{find, run_row};
-use super::super::engine::Ran;
 use super::super::row::Handler;
+use super::super::windows::Ran;
 use super::super::{exec, multi};
 use super::{encode, with_context};
 use crate::resp::{Batch, Decoder, Limits};
