@@ -16,8 +16,8 @@
 //!   what is done in steps;
 //! * `each_key` and `atomic` run commands of several keys at one instant; `multi`, `queue` and
 //!   `exec` are transactions of several commands, `exclusive` is for those that have to be alone;
-//! * `timing` measures commands, `command_stats` counts them (`histogram`), `setbacks` their errors;
-//!   `slow_log` and `latency_monitor` keep what took long;
+//! * `timing` measures commands, `command_stats` counts them (`histogram`), `setbacks` their
+//!   errors; `slow_log` and `latency_monitor` keep what took long;
 //! * `glob`, `sparkline`, `long_double`, `lcs`, `payload` know patterns, drawings, numbers, texts
 //!   and formats, no store;
 //! * `pubsub` is messages between clients, `notify` the events of keys, `monitor` what is shown of
