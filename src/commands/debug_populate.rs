@@ -32,7 +32,7 @@ pub(super) struct Populating {
     in_block: bool,
 }
 
-/// DEBUG POPULATE count [prefix] [size].
+/// `DEBUG POPULATE count [prefix] [size]`.
 pub(super) fn begin<'a>(context: &Context<'_>, args: &Args<'a>) -> Result<Populating, Refusal<'a>> {
     let positive = |index| {
         let number = parse_canonical(args.get(index)).and_then(|number| u64::try_from(number).ok());

@@ -18,7 +18,7 @@ impl Position {
     }
 }
 
-/// How a call of [`Engine::execute`] ended.
+/// How a call of `Engine::execute` ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Progress {

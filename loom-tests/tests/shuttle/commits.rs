@@ -72,7 +72,9 @@ fn work(number: usize, keyspace: &Keyspace, local: &Local) {
         // All of a group, or none of it.
         let value = (number * ROUNDS + round) as i64;
         atomically(keyspace, local, |number| {
-            ["one", "two", "three"].map(|name| number(name, Some(value)));
+            for name in ["one", "two", "three"] {
+                number(name, Some(value));
+            }
         });
         let group = atomically(keyspace, local, |number| {
             ["one", "two", "three"].map(|name| number(name, None))
