@@ -215,6 +215,7 @@ mod tests {
             "client|unpause",
             "config|get",
             "config|resetstat",
+            "config|rewrite",
             "config|set",
             "info",
             "shutdown",

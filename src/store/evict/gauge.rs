@@ -19,8 +19,9 @@ use crate::sync::epoch::{limbo_bytes, thread_limbo_bytes};
 /// All allowances together are at most this part of the bound.
 const SHARES: u64 = 128;
 
-/// The part of the bound that limbo may take within it.
-const LIMBO_SHARE: u64 = 64;
+/// The part of the bound that limbo may take within it. (A thread that the system stops for some
+/// milliseconds while others write was seen to hold back 4 MB.)
+const LIMBO_SHARE: u64 = 16;
 
 /// Bytes that count against `maxmemory`, of which limbo may be a part of `bound`.
 pub(super) fn used_bytes(keyspace: &Keyspace, bound: u64) -> u64 {
