@@ -1,7 +1,7 @@
 //! The settings of a server, as plain data.
 //!
 //! [`Config`] is what the rest of the server reads; where the values came from (the command line in
-//! [`cli`], a configuration [`mod@file`], CONFIG SET, defaults) is no concern of its readers. What a
+//! [`cli`], a file in [`mod@file`], CONFIG SET, defaults) is no concern of its readers. What a
 //! setting is called and what it may be is a row of [`directives`]. The values of a `Config` made
 //! here have been checked; whoever changes one afterwards keeps within the ranges given beside the
 //! fields. Units are part of the names.
