@@ -183,6 +183,11 @@ impl Guard<'_> {
         self.inner.repin();
     }
 
+    /// Hands over what this participant has retired, and frees some of what nobody can reach.
+    pub fn collect(&self) {
+        self.inner.flush();
+    }
+
     /// Runs `free` once no guard that is pinned now is left. `bytes` is what it gives back.
     ///
     /// # Safety

@@ -196,6 +196,9 @@ impl Guard<'_> {
         shared.free_unseen();
     }
 
+    /// Nothing to do: what nobody can reach is freed at once.
+    pub fn collect(&self) {}
+
     /// Moves the pin to the present.
     pub fn repin(&mut self) {
         let shared = &self.participant.shared;

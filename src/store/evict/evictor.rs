@@ -17,7 +17,8 @@ pub enum Room {
     Enough,
     /// Not yet: the time was up, but there are keys that may go.
     Short,
-    /// Not yet: the log takes no more removals for now.
+    /// Not yet: the log takes no more removals for now, or too much of what has gone waits for
+    /// readers.
     Blocked,
     /// There is none, and no key may go.
     None,
@@ -71,6 +72,10 @@ const DEAD_MEAN_OF: f64 = 16.0;
 /// Time between two searches for segments to clean that have found none.
 const CLEAN_INTERVAL: Duration = Duration::from_millis(10);
 
+/// Times that a thread waits in a row, about a millisecond each, because too much waits for readers:
+/// longer than the system stops a thread, as a rule. Then it goes on: a reader may take its time.
+const WAITS_MAX: u32 = 32;
+
 /// Rounds in which nothing was found, although there is something, after which a request gives up.
 const MISSES_MAX: u32 = 64;
 
@@ -96,6 +101,8 @@ pub struct Evictor {
     dead_percent: f64,
     /// When it has last found no segment to clean.
     cleaned: Option<Instant>,
+    /// How often it has waited in a row for what waits for readers.
+    waits: u32,
     evicted: Evicted,
 }
 
@@ -113,6 +120,7 @@ impl Default for Evictor {
             capacity: 0,
             dead_percent: 0.0,
             cleaned: None,
+            waits: 0,
             evicted: Evicted::default(),
         }
     }
@@ -156,7 +164,30 @@ impl Evictor {
         if bounds == Bounds::default() || self.allowance.is_left(bounds) {
             return Room::Enough;
         }
-        self.free(keyspace, session, bounds, 0, settings.patience())
+        match self.free(keyspace, session, bounds, 0, settings.patience()) {
+            Room::Enough if self.must_wait(keyspace, session, bounds) => Room::Blocked,
+            room => room,
+        }
+    }
+
+    /// Whether the thread is to wait because too much waits for readers. It frees some if it can.
+    fn must_wait(
+        &mut self,
+        keyspace: &Keyspace,
+        session: &mut Session<'_>,
+        bounds: Bounds,
+    ) -> bool {
+        if gauge::is_held_back(keyspace, bounds.bytes) {
+            session.renew();
+            session.guard.collect();
+        }
+        let is_held_back = gauge::is_held_back(keyspace, bounds.bytes);
+        self.waits = if is_held_back { self.waits.saturating_add(1) } else { 0 };
+        if is_held_back {
+            // To be asked again by the next command.
+            self.allowance.end();
+        }
+        is_held_back && self.waits <= WAITS_MAX
     }
 
     /// Makes a little more room than commands need, for so long at most.
@@ -192,6 +223,13 @@ impl Evictor {
     ) -> Room {
         let threads = keyspace.threads();
         let policy = keyspace.eviction().settings().policy();
+        // As it is now: what goes from here on, victims included, is no reason for more to go. And
+        // nobody is refused for it.
+        let reserve = match policy {
+            Policy::Evict(..) => gauge::limbo_reserve(bounds.bytes),
+            Policy::NoEviction => 0,
+        };
+        let (wanted, headroom) = (headroom, headroom + reserve);
         let mut excess = excess(keyspace, session, bounds, headroom);
         if excess <= 0 {
             if let Policy::Evict(scope, _) = policy {
@@ -217,9 +255,9 @@ impl Evictor {
                 Turn::Gone => {}
                 Turn::Missed => misses += 1,
                 Turn::Stopped => break Room::Blocked,
-                Turn::Nothing if excess <= 0 => break Room::Enough,
+                Turn::Nothing if excess <= reserve.cast_signed() => break Room::Enough,
                 Turn::Nothing => {
-                    break self.free_names(keyspace, session, bounds, headroom, patience);
+                    break self.free_names(keyspace, session, bounds, wanted, patience);
                 }
             }
             excess = self::excess(keyspace, session, bounds, headroom);
@@ -391,6 +429,6 @@ fn excess(keyspace: &Keyspace, session: &Session<'_>, bounds: Bounds, headroom: 
         bound => used.cast_signed().saturating_sub(i64::try_from(bound).unwrap_or(i64::MAX)),
     };
     let keys = if bounds.keys > 0 { gauge::keys(keyspace, session) } else { 0 };
-    let bytes = over(gauge::used_bytes(keyspace, bounds.bytes), bounds.bytes);
+    let bytes = over(gauge::used_bytes(keyspace), bounds.bytes);
     bytes.saturating_add(headroom.cast_signed()).max(over(keys, bounds.keys))
 }

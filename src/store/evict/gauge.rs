@@ -8,8 +8,9 @@
 //!
 //! What is unlinked and waits for readers or for a snapshot (limbo, flushed tables, images) is as
 //! good as freed: to evict more because of it would never end. Limbo is kept small by other means
-//! (`sync::epoch`), but a reader that the system has stopped may hold it for a while; so a little
-//! of it, never more, has its place within the bound.
+//! (`sync::epoch`), but a reader that the system has stopped may hold it for a while. So what there
+//! is when a thread looks, up to a little of the bound, has its place within the bound; and while
+//! more waits, writers pause for some milliseconds, in which that reader gets on.
 
 use super::settings::Settings;
 use crate::memory;
@@ -23,11 +24,28 @@ const SHARES: u64 = 128;
 /// milliseconds while others write was seen to hold back 4 MB.)
 const LIMBO_SHARE: u64 = 16;
 
-/// Bytes that count against `maxmemory`, of which limbo may be a part of `bound`.
-pub(super) fn used_bytes(keyspace: &Keyspace, bound: u64) -> u64 {
-    let limbo = limbo_bytes();
-    let gone = limbo + memory::reaping_bytes() + keyspace.image_bytes();
-    memory::counted_bytes().saturating_sub(gone) + limbo.min(bound / LIMBO_SHARE)
+/// The part of the bound by which limbo may take the whole beyond it, and be no less itself, before
+/// writers wait for a moment.
+const LIMBO_EXCESS_SHARE: u64 = 128;
+
+/// Bytes that count against `maxmemory`.
+pub(super) fn used_bytes(keyspace: &Keyspace) -> u64 {
+    let gone = limbo_bytes() + memory::reaping_bytes() + keyspace.image_bytes();
+    memory::counted_bytes().saturating_sub(gone)
+}
+
+/// What limbo takes now, as far as it has its place within a bound of so many bytes.
+pub(super) fn limbo_reserve(bound: u64) -> u64 {
+    limbo_bytes().min(bound / LIMBO_SHARE)
+}
+
+/// Whether so much waits for readers that together with it the data is well beyond the bound.
+pub(super) fn is_held_back(keyspace: &Keyspace, bound: u64) -> bool {
+    if bound == 0 {
+        return false;
+    }
+    let (limbo, excess) = (limbo_bytes(), bound / LIMBO_EXCESS_SHARE);
+    limbo > excess && used_bytes(keyspace) + limbo > bound + excess
 }
 
 /// The calling thread's part of [`used_bytes`], which may be negative: another has allocated what
@@ -56,19 +74,26 @@ impl Bounds {
     }
 }
 
-/// What a thread may take before it asks for the whole again.
+/// What a thread may take before it asks for the whole again: of data, and of memory, in which limbo
+/// is, since it is limbo that grows when values are replaced.
 #[derive(Debug, Default)]
 pub(super) struct Allowance {
     bounds: Bounds,
-    /// Its own count up to which there is nothing to ask.
+    /// Its own count of data up to which there is nothing to ask.
     until: i64,
+    /// Its own count of all memory up to which there is nothing to ask.
+    until_taken: i64,
 }
 
 impl Allowance {
     /// Whether the thread may go on without asking.
     #[inline]
     pub(super) fn is_left(&self, bounds: Bounds) -> bool {
-        bounds.keys == 0 && self.bounds == bounds && thread_bytes() < self.until
+        let taken = memory::thread_bytes();
+        bounds.keys == 0
+            && self.bounds == bounds
+            && taken < self.until_taken
+            && taken - thread_limbo_bytes() < self.until
     }
 
     /// So many bytes are free, for `threads` threads.
@@ -76,7 +101,9 @@ impl Allowance {
         let threads = threads.max(1) as u64;
         let share = (free / (2 * threads)).min(bounds.bytes / (SHARES * threads));
         let share = i64::try_from(share).unwrap_or(i64::MAX);
-        *self = Self { bounds, until: thread_bytes().saturating_add(share) };
+        let until = |count: i64| count.saturating_add(share);
+        let (until, until_taken) = (until(thread_bytes()), until(memory::thread_bytes()));
+        *self = Self { bounds, until, until_taken };
     }
 
     /// Nothing is left.
@@ -94,9 +121,9 @@ pub(super) fn capacity(keyspace: &Keyspace, bounds: Bounds, keys: u64) -> u64 {
     let by_bytes = match bounds.bytes {
         0 => keys,
         // Early on the estimate would be too high, and AHE would make tables for it.
-        bytes if used_bytes(keyspace, bytes) < bytes / 64 * 63 => 0,
+        bytes if used_bytes(keyspace) < bytes / 64 * 63 => 0,
         bytes => {
-            let full = keys as f64 * bytes as f64 / used_bytes(keyspace, bytes).max(1) as f64;
+            let full = keys as f64 * bytes as f64 / used_bytes(keyspace).max(1) as f64;
             (full as u64).min(bytes / KEY_BYTES_MIN)
         }
     };
