@@ -2,7 +2,7 @@
 //! the server looks.
 
 use super::context::Context;
-use crate::config::{Config, EventClasses};
+use crate::config::Config;
 use crate::store::Settings as Eviction;
 
 /// What brings some settings into force.
@@ -65,9 +65,7 @@ const EFFECTS: &[Effect] = &[
     Effect {
         names: &["notify-keyspace-events"],
         apply: |context, config| {
-            let text = config.notify_keyspace_events.as_bytes();
-            let classes = EventClasses::parse(text).unwrap_or_default();
-            context.state.set_notify_keyspace_events(classes);
+            context.state.set_notify_keyspace_events(config.notify_keyspace_events);
             Ok(())
         },
     },

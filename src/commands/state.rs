@@ -22,7 +22,7 @@ use super::shutdown::Shutdown;
 use super::slow_log::SlowLog;
 use super::tunables::Tunables;
 use crate::aof::writer::LogHandle;
-use crate::config::{AppendFsync, Config, EventClasses};
+use crate::config::{AppendFsync, Config};
 use crate::stats::Registry;
 use crate::store::{EvictionOptions, Keyspace, KeyspaceOptions};
 use crate::sync::Arc;
@@ -97,7 +97,7 @@ impl ServerState {
             },
             ..KeyspaceOptions::default()
         };
-        let classes = EventClasses::parse(config.notify_keyspace_events.as_bytes());
+        let classes = config.notify_keyspace_events;
         let state = ServerState {
             keyspace: Keyspace::new(options),
             stats: Registry::new(stripes),
@@ -125,7 +125,7 @@ impl ServerState {
             )),
         };
         // Letters that are unknown were refused where they were read.
-        state.set_notify_keyspace_events(classes.unwrap_or_default());
+        state.set_notify_keyspace_events(classes);
         state
     }
 

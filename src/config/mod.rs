@@ -97,8 +97,8 @@ pub struct Config {
     pub latency_tracking: bool,
     /// The percentiles of them that INFO shows.
     pub latency_tracking_percentiles: Vec<f64>,
-    /// What is told to subscribers about keys, in Redis's letters; empty: nothing.
-    pub notify_keyspace_events: String,
+    /// What is told to subscribers about keys.
+    pub notify_keyspace_events: EventClasses,
     /// Worker threads, each with its own event loop: 1 to [`IO_THREADS_MAX`], or 0 for one per
     /// core.
     pub io_threads: usize,
@@ -210,7 +210,7 @@ impl Default for Config {
             latency_monitor_threshold_ms: 0,
             latency_tracking: true,
             latency_tracking_percentiles: vec![50.0, 99.0, 99.9],
-            notify_keyspace_events: String::new(),
+            notify_keyspace_events: EventClasses::default(),
             max_clients: 10_000,
             log_level: LogLevel::Notice,
             client_timeout_seconds: 0,

@@ -1,6 +1,7 @@
 //! What the server notes for those who watch it, and what it tells them.
 
 use super::{Directive, Form};
+use crate::config::EventClasses;
 
 const TOPIC: &str = "Observation";
 
@@ -66,9 +67,10 @@ pub(super) const ROWS: &[Directive] = &[
     Directive::new(
         "notify-keyspace-events",
         Form::Text {
-            get: |config| config.notify_keyspace_events.clone().into(),
+            get: |config| config.notify_keyspace_events.to_string().into(),
             set: |config, value| {
-                config.notify_keyspace_events = events(value)?;
+                let unknown = "Invalid event class character. Use 'Ag$lshzxeKEtmdn'.";
+                config.notify_keyspace_events = EventClasses::parse(value).ok_or(unknown)?;
                 Ok(())
             },
         },
@@ -97,43 +99,4 @@ fn percentiles(words: &[Vec<u8>]) -> Result<Vec<f64>, String> {
         }
     };
     words.iter().map(one).collect()
-}
-
-/// The letters of events in the order in which Redis shows them; `A` stands for all of these.
-const CLASSES: &str = "g$lshzxetd";
-
-/// Those that `A` does not stand for. (Redis forgets to show `n` beside `A`.)
-const APART: &str = "nKEm";
-
-/// The letters of `value`, each once and in Redis's order.
-fn events(value: &[u8]) -> Result<String, String> {
-    let is_known = |&byte: &u8| {
-        let letter = char::from(byte);
-        letter == 'A' || CLASSES.contains(letter) || APART.contains(letter)
-    };
-    if !value.iter().all(is_known) {
-        return Err("Invalid event class character. Use 'Ag$lshzxeKEtmdn'.".to_owned());
-    }
-    let has = |letter: char| value.contains(&(letter as u8));
-    let is_all = has('A') || CLASSES.chars().all(has);
-    let mut letters = match is_all {
-        true => "A".to_owned(),
-        false => CLASSES.chars().filter(|&letter| has(letter)).collect(),
-    };
-    letters.extend(APART.chars().filter(|&letter| has(letter)));
-    Ok(letters)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn letters_of_events_are_put_in_order() {
-        assert_eq!(events(b"EKxg").as_deref(), Ok("gxKE"));
-        assert_eq!(events(b"KEA").as_deref(), Ok("AKE"));
-        assert_eq!(events(b"g$lshzxetdKn").as_deref(), Ok("AnK"));
-        assert_eq!(events(b"").as_deref(), Ok(""));
-        assert!(events(b"KEq").is_err());
-    }
 }
