@@ -7,10 +7,9 @@ use super::long::Work;
 use super::refusal::Refusal;
 use super::row::Outcome;
 use crate::config::directives::{self, Change, Directive};
-use crate::config::{Config, Permission, rewrite};
+use crate::config::{Config, rewrite};
 use crate::resp::Args;
 use crate::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::net::SocketAddr;
 use std::time::Duration;
 
 /// CONFIG GET pattern [pattern ...]: each matching setting once. As in Redis, a setting asked for
@@ -59,7 +58,9 @@ pub(super) fn set<'a>(context: &mut Context<'_>, args: &Args<'a>) -> Outcome<'a>
         let refuse = |reason: &'static str| Err(Refusal::Setting(given, reason.into()));
         match row.change {
             Change::AtStart => return refuse("can't set immutable config"),
-            Change::Protected if !is_permitted(context, current.enable_protected_configs) => {
+            Change::Protected
+                if !context.client.peer.is_permitted(current.enable_protected_configs) =>
+            {
                 return refuse("can't set protected config");
             }
             _ if wanted.iter().any(|(_, other, _)| *other == name) => {
@@ -95,21 +96,6 @@ pub(super) fn set<'a>(context: &mut Context<'_>, args: &Args<'a>) -> Outcome<'a>
 
 /// Why a setting that redis-server may change at any time stays as it is.
 const AT_START: &str = "this server can change it at its start only: use the configuration file";
-
-fn is_permitted(context: &Context<'_>, permission: Permission) -> bool {
-    match permission {
-        Permission::No => false,
-        Permission::Yes => true,
-        Permission::Local => is_of_this_machine(&context.client.peer.address),
-    }
-}
-
-/// Whether a client's address is one of this machine: of the loopback interface, or a Unix socket's
-/// path.
-fn is_of_this_machine(address: &str) -> bool {
-    let tcp = address.parse::<SocketAddr>();
-    tcp.map_or(address.starts_with('/'), |tcp| tcp.ip().to_canonical().is_loopback())
-}
 
 /// CONFIG REWRITE: has the configuration file say what is in force. Another thread writes it and
 /// waits for the disk, since a batch must not while it keeps memory from being given back.

@@ -5,14 +5,11 @@
 //! in no table of their own. Those that take time are works (`debug_sleep`, `debug_populate`), all
 //! others answer at once.
 
-use std::net::SocketAddr;
-
 use super::context::{Context, with_bytes};
 use super::long::Work;
 use super::refusal::Refusal;
 use super::row::{Flags, Handler, Outcome, Row};
 use super::{debug_populate, debug_protocol, debug_sleep, payload};
-use crate::config::Permission;
 use crate::resp::Args;
 use crate::store::{Encoding, Entry, Value};
 
@@ -61,17 +58,9 @@ impl Work for Done {
 
 /// Refuses DEBUG to those who may not use it.
 pub(super) fn check_permission(context: &Context<'_>) -> Result<(), Refusal<'static>> {
-    let is_allowed = match context.state.config.enable_debug_command {
-        Permission::Yes => true,
-        Permission::Local => is_local(&context.client.peer.address),
-        Permission::No => false,
-    };
+    let permission = context.state.config.enable_debug_command;
+    let is_allowed = context.client.peer.is_permitted(permission);
     if is_allowed { Ok(()) } else { Err(Refusal::Protected("DEBUG", "debug")) }
-}
-
-/// Whether a peer is on this machine: at a loopback address, or at no address (a Unix socket).
-fn is_local(peer: &str) -> bool {
-    peer.parse().map_or(true, |address: SocketAddr| address.ip().to_canonical().is_loopback())
 }
 
 fn debug<'a>(context: &mut Context<'_>, args: &Args<'a>) -> Result<Box<dyn Work>, Refusal<'a>> {
@@ -140,19 +129,4 @@ fn describe(entry: Entry<'_>, now_seconds: u64) -> String {
          lru_seconds_idle:{idle_seconds}",
         payload.len().saturating_sub(PAYLOAD_EXTRA_BYTES)
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn who_is_on_this_machine_is_local() {
-        for peer in ["127.0.0.1:1", "127.1.2.3:65535", "[::1]:7", "[::ffff:127.0.0.1]:7", "/s:0"] {
-            assert!(is_local(peer), "{peer}");
-        }
-        for peer in ["10.0.0.1:1", "[fe80::1]:7", "[::ffff:10.0.0.1]:7"] {
-            assert!(!is_local(peer), "{peer}");
-        }
-    }
 }

@@ -11,9 +11,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::row::Row;
+use crate::config::Permission;
 use crate::memory::taken;
 use crate::resp::Protocol;
 use crate::sync::plain::{AtomicBool, AtomicU64, Ordering};
@@ -139,7 +141,22 @@ pub struct Peer {
     pub(super) figures: Figures,
 }
 
+/// Whether an address is one of this machine: of the loopback interface, or a Unix socket's path.
+fn is_of_this_machine(address: &str) -> bool {
+    let tcp = address.parse::<SocketAddr>();
+    tcp.map_or(address.starts_with('/'), |tcp| tcp.ip().to_canonical().is_loopback())
+}
+
 impl Peer {
+    /// Whether the client may use what is permitted to such clients.
+    pub(super) fn is_permitted(&self, permission: Permission) -> bool {
+        match permission {
+            Permission::No => false,
+            Permission::Yes => true,
+            Permission::Local => is_of_this_machine(&self.address),
+        }
+    }
+
     /// A client that has just come.
     pub fn new(id: u64, worker: usize, address: String, local_address: String) -> Peer {
         Peer {
@@ -427,5 +444,15 @@ mod tests {
         assert!(!peer.may_be_silent());
         peer.set_monitor(true);
         assert!(peer.may_be_silent());
+    }
+
+    #[test]
+    fn who_is_on_this_machine_is_of_this_machine() {
+        for peer in ["127.0.0.1:1", "127.1.2.3:65535", "[::1]:7", "[::ffff:127.0.0.1]:7", "/s:0"] {
+            assert!(is_of_this_machine(peer), "{peer}");
+        }
+        for peer in ["10.0.0.1:1", "[fe80::1]:7", "[::ffff:10.0.0.1]:7"] {
+            assert!(!is_of_this_machine(peer), "{peer}");
+        }
     }
 }
