@@ -45,8 +45,8 @@ impl EventClasses {
         ('d', EventClasses::MODULE),
     ];
 
-    /// The others. (Redis 7.0 does not show the first beside an `A`, and so loses it when it rewrites
-    /// its configuration file.)
+    /// The others. (Redis 7.0 does not show the first beside an `A`, and so loses it when it
+    /// rewrites its configuration file.)
     const OTHERS: [(char, EventClasses); 4] = [
         ('n', EventClasses::NEW),
         ('K', EventClasses::BY_KEY),

@@ -72,8 +72,8 @@ const DEAD_MEAN_OF: f64 = 16.0;
 /// Time between two searches for segments to clean that have found none.
 const CLEAN_INTERVAL: Duration = Duration::from_millis(10);
 
-/// Times that a thread waits in a row, about a millisecond each, because too much waits for readers:
-/// longer than the system stops a thread, as a rule. Then it goes on: a reader may take its time.
+/// Times that a thread waits in a row, about a millisecond each, because too much waits for
+/// readers: longer than the system stops a thread, as a rule. Then it goes on.
 const WAITS_MAX: u32 = 256;
 
 /// Rounds in which nothing was found, although there is something, after which a request gives up.

@@ -74,8 +74,8 @@ impl Bounds {
     }
 }
 
-/// What a thread may take before it asks for the whole again: of data, and of memory, in which limbo
-/// is, since it is limbo that grows when values are replaced.
+/// What a thread may take before it asks for the whole again: of data, and of memory, in which
+/// limbo is, since it is limbo that grows when values are replaced.
 #[derive(Debug, Default)]
 pub(super) struct Allowance {
     bounds: Bounds,
