@@ -82,6 +82,11 @@ impl<'g> Pool<'g> {
         self.candidates.drain(..surplus);
     }
 
+    /// Forgets all of them.
+    pub(super) fn clear(&mut self) {
+        self.candidates.clear();
+    }
+
     /// All of them, to be kept without a pin.
     pub(super) fn kept(&self) -> impl Iterator<Item = Kept> {
         self.candidates.iter().map(|candidate| Kept {

@@ -90,6 +90,8 @@ impl<'r, 'h, 'l> Round<'r, 'h, 'l> {
         self.database = database;
         let count = match moment.by {
             Score::Ahe => AHE_RUN,
+            // Any will do.
+            Score::Random => 1,
             _ => keyspace.eviction().settings().samples() as usize,
         };
         let (runs, shared) = (victims.div_ceil(SHARED), victims.min(SHARED));
@@ -147,7 +149,7 @@ impl<'r, 'h, 'l> Round<'r, 'h, 'l> {
                 let moment = &self.hunt.moment;
                 self.pool.score_again(|record| moment.score(record));
             }
-            Score::Random => self.pool = Pool::new(),
+            Score::Random => self.pool.clear(),
             _ => {}
         }
     }
