@@ -6,6 +6,7 @@
 //! others answer at once.
 
 use super::context::{Context, with_bytes};
+use super::debug_reload::Reloading;
 use super::long::Work;
 use super::refusal::Refusal;
 use super::row::{Flags, Handler, Outcome, Row};
@@ -31,6 +32,8 @@ const HELP: &[&str] = &[
     "    Answers with this error.",
     "HELP",
     "    Describes the subcommands.",
+    "LOADAOF",
+    "    Loads the log again, in the place of the data.",
     "LOG <message>",
     "    Writes a message to the log of the server.",
     "OBJECT <key>",
@@ -40,6 +43,8 @@ const HELP: &[&str] = &[
     "PROTOCOL <type>",
     "    Answers with a value of this type: string, integer, double, bignum, null, array, set,",
     "    map, attrib, push, verbatim, true, false.",
+    "RELOAD",
+    "    The same: the log is always as new as the data.",
     "SET-ACTIVE-EXPIRE <0|1>",
     "    Ends the search for keys past their deadline, or begins it again.",
     "SLEEP <seconds>",
@@ -84,8 +89,7 @@ fn debug<'a>(context: &mut Context<'_>, args: &Args<'a>) -> Result<Box<dyn Work>
             context.state.replication_id.change();
             context.out.ok();
         }
-        (b"loadaof", 2) => return Err(NO_RELOAD),
-        (b"reload", _) => return Err(NO_RELOAD),
+        (b"loadaof" | b"reload", 2) => return Ok(Box::new(Reloading::default())),
         (b"help", 2) => {
             context.out.array(HELP.len());
             HELP.iter().for_each(|line| context.out.simple(line));
@@ -94,10 +98,6 @@ fn debug<'a>(context: &mut Context<'_>, args: &Args<'a>) -> Result<Box<dyn Work>
     }
     Ok(Box::new(Done))
 }
-
-/// The log goes on while clients are served; to load it over them there is no safe way.
-const NO_RELOAD: Refusal<'static> =
-    Refusal::Text("ERR The data cannot be loaded again while the server runs: restart it");
 
 /// DEBUG OBJECT key.
 fn object<'a>(context: &mut Context<'_>, args: &Args<'a>) -> Outcome<'a> {

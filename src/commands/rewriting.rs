@@ -1,9 +1,36 @@
-//! Rewriting the log, between those who ask for it, the thread that does it, and INFO.
+//! Rewriting the log and loading it again, between those who ask for it, the thread that does it,
+//! and INFO. One thread does both, so neither meets the other.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::sync::mpsc::Sender;
+use crate::store::Ownership;
+use crate::sync::mpsc::{Receiver, Sender, channel};
 use crate::sync::{Mutex, MutexGuard, PoisonError};
+
+/// What the thread is asked for.
+#[derive(Debug)]
+pub enum LogRequest {
+    /// To write the log anew.
+    Rewrite,
+    /// To load it again.
+    Reload(Reload),
+}
+
+/// The wish that the log is loaded again, in the name of a client that has all others out.
+#[derive(Debug)]
+pub struct Reload {
+    exclusion: Ownership,
+    outcome: Sender<Result<(), String>>,
+}
+
+impl Reload {
+    /// Lets the others in again and tells how it has ended: why the data is as it was.
+    pub fn end(self, outcome: Result<(), String>) {
+        drop(self.exclusion);
+        // The client may have gone.
+        let _ = self.outcome.send(outcome);
+    }
+}
 
 /// Why the log is not rewritten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +51,7 @@ pub struct Rewriting(Mutex<Facts>);
 #[derive(Debug)]
 struct Facts {
     /// Where the thread listens.
-    requests: Option<Sender<()>>,
+    requests: Option<Sender<LogRequest>>,
     /// When the one under way was asked for.
     asked: Option<Instant>,
     last_took: Option<Duration>,
@@ -71,7 +98,7 @@ impl Rewriting {
     }
 
     /// Says where the thread listens that rewrites.
-    pub fn set_thread(&self, requests: Sender<()>) {
+    pub fn set_thread(&self, requests: Sender<LogRequest>) {
         self.facts().requests = Some(requests);
     }
 
@@ -82,9 +109,26 @@ impl Rewriting {
             return Err(RewriteRefusal::UnderWay);
         }
         let requests = facts.requests.as_ref().ok_or(RewriteRefusal::Failed)?;
-        requests.send(()).map_err(|_| RewriteRefusal::Failed)?;
+        requests.send(LogRequest::Rewrite).map_err(|_| RewriteRefusal::Failed)?;
         facts.begin();
         Ok(())
+    }
+
+    /// Asks the thread to load the log again; the exclusion is given back when it has. Returns
+    /// where the outcome comes.
+    pub(super) fn ask_reload(
+        &self,
+        exclusion: Ownership,
+    ) -> Result<Receiver<Result<(), String>>, RewriteRefusal> {
+        let facts = self.facts();
+        if facts.asked.is_some() {
+            return Err(RewriteRefusal::UnderWay);
+        }
+        let requests = facts.requests.as_ref().ok_or(RewriteRefusal::Failed)?;
+        let (outcome, ended) = channel();
+        let reload = LogRequest::Reload(Reload { exclusion, outcome });
+        requests.send(reload).map_err(|_| RewriteRefusal::Failed)?;
+        Ok(ended)
     }
 
     /// Notes that the thread begins by itself; false if it has been asked at this moment.

@@ -97,9 +97,19 @@ impl ServerState {
             },
             ..KeyspaceOptions::default()
         };
+        Self::over(Keyspace::new(options), config, stripes)
+    }
+
+    /// A server that nobody is connected to, over an empty keyspace
+    /// [beside](Keyspace::beside) this one's: for the log to be loaded into.
+    pub fn beside(&self) -> ServerState {
+        Self::over(self.keyspace.beside(), self.config.clone(), 1)
+    }
+
+    fn over(keyspace: Keyspace, config: Config, stripes: usize) -> ServerState {
         let classes = config.notify_keyspace_events;
         let state = ServerState {
-            keyspace: Keyspace::new(options),
+            keyspace,
             stats: Registry::new(stripes),
             command_stats: CommandStats::new(stripes),
             slow_log: SlowLog::default(),

@@ -36,6 +36,8 @@ mod load;
 mod loading;
 mod panics;
 mod ping;
+mod reloader;
+mod replay;
 mod rewriter;
 mod sending;
 mod signals;

@@ -1,4 +1,5 @@
-//! The thread that rewrites the log, when it is asked to (BGREWRITEAOF) or when the log has grown.
+//! The thread that rewrites the log, when it is asked to (BGREWRITEAOF) or when the log has grown,
+//! and that loads it again (DEBUG LOADAOF).
 
 use std::path::PathBuf;
 use std::thread;
@@ -6,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use log::{error, info};
 
+use super::reloader;
 use crate::aof::{self, Rewritten};
-use crate::commands::ServerState;
+use crate::commands::{LogRequest, ServerState};
 use crate::error::Error;
 use crate::sync::Arc;
 use crate::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -47,11 +49,15 @@ struct Rewriter {
 }
 
 impl Rewriter {
-    fn run(mut self, requests: &Receiver<()>) {
+    fn run(mut self, requests: &Receiver<LogRequest>) {
         // Relaxed: a word to look at now and then.
         while !self.stop.load(Ordering::Relaxed) {
             match requests.recv_timeout(LOOK_INTERVAL) {
-                Ok(()) => self.rewrite(),
+                Ok(LogRequest::Rewrite) => self.rewrite(),
+                Ok(LogRequest::Reload(wish)) => {
+                    let outcome = reloader::reload(&self.state, &self.path, &self.stop);
+                    wish.end(outcome);
+                }
                 Err(RecvTimeoutError::Timeout) if self.is_due() => {
                     info!("The log has grown: rewriting it");
                     self.rewrite();

@@ -45,6 +45,11 @@ impl Generations {
         self.slots.len()
     }
 
+    /// The shape of the tables.
+    pub(super) fn options(&self) -> TableOptions {
+        self.options
+    }
+
     /// The number of a database's slot.
     #[inline]
     fn place(&self, index: usize, _guard: &Guard<'_>) -> usize {
@@ -223,6 +228,57 @@ impl Generations {
             self.unlink(old, session);
             return;
         }
+    }
+
+    /// Puts the tables of `other` in the place of those that are here, database by database, under
+    /// the same numbers: for the log nothing has happened. For those who watch a key everything
+    /// has, as after an exchange of databases. Nobody is in the databases meanwhile, nor has a
+    /// snapshot of them; `other`, of the same collector, is left empty.
+    pub(super) fn adopt(&self, other: &mut Generations, session: &Session<'_>) {
+        for index in 0..self.len() {
+            let place = self.place(index, &session.guard);
+            // Acquire: as in `current`.
+            let old = self.slots[place].load(Ordering::Acquire);
+            // SAFETY: as in `current`.
+            let number = unsafe { old.as_ref() }.map_or(place as u64, Table::number);
+            let new = match other.take(index, &session.guard) {
+                Some(mut table) => {
+                    table.take_over(number, self.journal.clone());
+                    Box::into_raw(table)
+                }
+                None if old.is_null() => continue,
+                None => self.boxed(number),
+            };
+            // AcqRel: as in `flush`. An exchange, not a compare-and-swap: nobody else is there.
+            let old = self.slots[place].swap(new, Ordering::AcqRel);
+            if !old.is_null() {
+                self.unlink(old, session);
+            }
+        }
+        self.break_watches(session);
+    }
+
+    /// Takes the table of a database out, which nobody has seen.
+    fn take(&mut self, index: usize, guard: &Guard<'_>) -> Option<Box<Table>> {
+        let place = self.place(index, guard);
+        let table = self.slots[place].swap(null_mut(), Ordering::AcqRel);
+        // SAFETY: made by Box::into_raw, and whoever has used it before borrowed `self` for that.
+        (!table.is_null()).then(|| unsafe { Box::from_raw(table) })
+    }
+
+    /// Counts every database as exchanged, without an exchange. Nobody else does meanwhile.
+    fn break_watches(&self, session: &Session<'_>) {
+        // Acquire: as in `place`.
+        let old = self.order.load(Ordering::Acquire);
+        // SAFETY: as in `place`.
+        let order = unsafe { &*old };
+        let swaps = order.swaps.iter().map(|swaps| swaps + 1).collect();
+        let new = Order::boxed(order.slots().to_vec(), swaps, order.position);
+        // Release: as in `swap`.
+        self.order.store(new, Ordering::Release);
+        let old = Replaced(old);
+        // SAFETY: unlinked by the store; no one else replaces orders meanwhile.
+        unsafe { session.guard.defer(0, move || old.free()) };
     }
 
     /// Lets a table go that this thread has unlinked.

@@ -10,6 +10,7 @@
 use siphasher::sip::SipHasher13;
 
 /// A keyed hash function.
+#[derive(Clone)]
 pub(super) struct KeyHasher(SipHasher13);
 
 impl KeyHasher {

@@ -19,6 +19,7 @@ mod expiry;
 mod generation;
 mod hash;
 mod log;
+mod reload;
 mod scan;
 mod snapshot;
 mod transaction;
@@ -37,6 +38,7 @@ pub use evict::{
 pub use exclusive::{Attendance, Exclusion, Member, NOBODY, Ownership};
 pub use expiry::{Sweep, Sweeper};
 pub use log::{Block, Effect, Log, Logged};
+pub use reload::GivenUp;
 pub use scan::{CURSOR_BITS, ScanPosition};
 pub use snapshot::{Snapshot, SnapshotBusy, SnapshotKey};
 pub use transaction::Watched;
@@ -122,10 +124,13 @@ const VERSION_BLOCK: u64 = 1 << 12;
 impl Keyspace {
     /// An empty keyspace.
     pub fn new(options: KeyspaceOptions) -> Self {
-        let collector = Collector::new();
+        Self::with(options, KeyHasher::new(options.hash_seed), Collector::new())
+    }
+
+    fn with(options: KeyspaceOptions, hasher: KeyHasher, collector: Collector) -> Self {
         let log: Arc<OnceLock<Log>> = Arc::default();
         Self {
-            hasher: KeyHasher::new(options.hash_seed),
+            hasher,
             versions: Arc::new(AtomicU64::new(1)),
             clock: Arc::new(Clock::new(options.clock)),
             eviction: Arc::new(Eviction::new(options.eviction)),

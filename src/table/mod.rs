@@ -183,6 +183,13 @@ impl Table {
         self.number
     }
 
+    /// Gives the table, which nobody else has yet, the number and the journal of one whose place it
+    /// takes.
+    pub fn take_over(&mut self, number: u64, journal: Option<Arc<dyn BlockJournal>>) {
+        self.number = number;
+        self.journal = journal;
+    }
+
     /// Number of present keys: exact when nothing changes, else the number at some moment of the
     /// summing give or take the changes meanwhile.
     pub fn len(&self) -> u64 {

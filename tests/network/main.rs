@@ -28,6 +28,7 @@ mod log_and_redis;
 mod log_blocks;
 mod log_check;
 mod log_recovery;
+mod log_reload;
 mod log_rewrite;
 mod log_settings;
 mod long_commands;
