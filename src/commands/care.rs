@@ -45,6 +45,7 @@ pub(super) fn run(
     let before = is_told_first(context, row).then(|| {
         let mut fresh = ReplyBuffer::new();
         fresh.protocol = context.out.protocol;
+        context.client.reply_mode.move_to(&fresh, context.out);
         std::mem::replace(&mut *context.out, fresh)
     });
     let ran = run_one(context, planned, args, window);
@@ -57,7 +58,7 @@ pub(super) fn run(
             context.tell(Some(&mut before));
             let reply = std::mem::replace(&mut *context.out, before);
             context.out.protocol = reply.protocol;
-            context.out.append(reply);
+            context.client.reply_mode.return_to(context.out, reply);
         }
         None => context.tell(None),
     }

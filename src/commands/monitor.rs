@@ -146,7 +146,8 @@ impl Line {
 
 impl Message for Line {
     fn write(&self, client: &mut Client, out: &mut ReplyBuffer) {
-        if client.is_monitor() {
+        // As in Redis these are replies, which a client may not want.
+        if client.is_monitor() && !client.wants_silence() {
             out.raw(&self.text);
         }
     }

@@ -11,6 +11,7 @@
 
 use bytes::Bytes;
 
+use super::client::Client;
 use super::context::Context;
 use super::notify::Event;
 use super::post::{Parcel, Post};
@@ -69,11 +70,21 @@ impl Context<'_> {
                     continue;
                 }
                 delivery.clients.retain(|client| *client != own);
-                let out = before.as_deref_mut().filter(|_| !is_line).unwrap_or(&mut *self.out);
-                delivery.message.write(self.client, out);
+                match before.as_deref_mut() {
+                    _ if is_line => delivery.message.write(self.client, self.out),
+                    Some(before) => delivery.message.write(self.client, before),
+                    None => self.push(|client, out| delivery.message.write(client, out)),
+                }
             }
             send(&self.state.post, deliveries);
         }
+    }
+
+    /// Writes something to the client that comes whether it wants replies or not.
+    pub(super) fn push(&mut self, write: impl FnOnce(&mut Client, &mut ReplyBuffer)) {
+        let mut mode = self.client.reply_mode;
+        mode.push(self.out, |out| write(self.client, out));
+        self.client.reply_mode = mode;
     }
 
     /// Takes back what a lost run of a transaction would have told, which is what came after the

@@ -4,6 +4,10 @@
 //! is, at the end of the batch at the latest, before anything is sent. After SKIP the next command
 //! has a window of its own, after which its reply is taken back. So commands pay nothing for it,
 //! and a window or a batch pays one look at a word of the client's.
+//!
+//! What a client is told without having asked (messages, the confirmations of subscriptions) comes
+//! whatever it wishes, as in Redis: what is unwanted before it is taken back first, and what is
+//! taken back later begins behind it ([`ReplyMode::push`]).
 
 use super::context::Context;
 use super::refusal::Refusal;
@@ -83,6 +87,34 @@ impl ReplyMode {
             }
             Wish::SkipNext => self.take_back(out),
             Wish::All | Wish::Off => {}
+        }
+    }
+
+    /// Writes something that comes whatever is wished for.
+    pub(super) fn push(&mut self, out: &mut ReplyBuffer, write: impl FnOnce(&mut ReplyBuffer)) {
+        self.take_back(out);
+        write(out);
+        self.go_on_behind(out);
+    }
+
+    /// What was unwanted so far is taken back; unwanted from here on is what is written to another
+    /// buffer, until [`return_to`](Self::return_to).
+    pub(super) fn move_to(&mut self, other: &ReplyBuffer, out: &mut ReplyBuffer) {
+        self.take_back(out);
+        self.go_on_behind(other);
+    }
+
+    /// The end of that: takes back what is unwanted there, and adds the rest to the first buffer.
+    pub(super) fn return_to(&mut self, out: &mut ReplyBuffer, mut other: ReplyBuffer) {
+        self.take_back(&mut other);
+        out.append(other);
+        self.go_on_behind(out);
+    }
+
+    /// What is taken back, if anything is, begins behind what is there now.
+    fn go_on_behind(&mut self, out: &ReplyBuffer) {
+        if self.from.is_some() {
+            self.from = Some(out.mark());
         }
     }
 

@@ -1,5 +1,7 @@
 //! MONITOR: what is shown to whom.
 
+use std::time::Duration;
+
 use super::harness::{Client, RedisServer, Server, encode};
 
 /// A line without its time and address.
@@ -84,6 +86,27 @@ fn a_monitor_sees_clients_of_all_workers_and_its_own_commands() {
     monitor.ask("MONITOR");
     let refused = "*1\r\n-ERR MONITOR isn't allowed for DENY BLOCKING client\r\n";
     assert_eq!(monitor.ask("EXEC"), refused);
+}
+
+#[test]
+fn a_monitor_that_wants_no_replies_is_shown_nothing_meanwhile() {
+    let (server, redis) = (Server::start(), RedisServer::start());
+    for address in [server.address, redis.address] {
+        let mut monitor = Client::connect(address);
+        monitor.send(b"MONITOR\r\nCLIENT REPLY OFF\r\n");
+        monitor.expect(b"+OK\r\n");
+        // Its own command and another's.
+        monitor.send(b"PING\r\n");
+        std::thread::sleep(Duration::from_millis(20));
+        Client::connect(address).ask("ECHO unseen");
+        monitor.send(b"CLIENT REPLY ON\r\n");
+        monitor.expect(b"+OK\r\n");
+        let line = String::from_utf8(monitor.reply()).expect("ASCII");
+        assert_eq!(shown(&line), "0 \"CLIENT\" \"REPLY\" \"ON\"");
+        Client::connect(address).ask("ECHO seen");
+        let line = String::from_utf8(monitor.reply()).expect("ASCII");
+        assert_eq!(shown(&line), "0 \"ECHO\" \"seen\"");
+    }
 }
 
 #[test]

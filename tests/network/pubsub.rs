@@ -66,6 +66,29 @@ fn replies_are_those_of_redis_to_the_byte() {
 }
 
 #[test]
+fn what_is_pushed_comes_whatever_replies_the_client_wants() {
+    let (server, redis) = (Server::start(), RedisServer::start());
+    for input in [
+        "HELLO 3\r\nSUBSCRIBE c\r\nPING\r\nCLIENT REPLY OFF\r\nPING\r\nPUBLISH c 1\r\n\
+         SUBSCRIBE d\r\nPING\r\nPUBLISH d 2\r\nCLIENT REPLY ON\r\nPUBLISH c 3\r\nQUIT\r\n",
+        "HELLO 3\r\nSUBSCRIBE c\r\nCLIENT REPLY SKIP\r\nPUBLISH c 1\r\nPING\r\n\
+         CLIENT REPLY SKIP\r\nUNSUBSCRIBE c\r\nPING\r\nQUIT\r\n",
+        "CLIENT REPLY SKIP\r\nSUBSCRIBE a b\r\nPING\r\nQUIT\r\n",
+        "CLIENT REPLY OFF\r\nPING\r\nSUBSCRIBE a\r\nPING\r\nUNSUBSCRIBE a x\r\nUNSUBSCRIBE\r\n\
+         PING\r\nCLIENT REPLY ON\r\nPING\r\nQUIT\r\n",
+        "CONFIG SET notify-keyspace-events KA\r\nHELLO 3\r\nPSUBSCRIBE __key*\r\nPING\r\n\
+         CLIENT REPLY OFF\r\nSET a 1\r\nPING\r\nMULTI\r\nPING\r\nEXEC\r\nSET a 2\r\n\
+         CLIENT REPLY ON\r\nPING\r\nCLIENT REPLY SKIP\r\nSET a 3\r\nSET a 4\r\n\
+         CLIENT REPLY SKIP\r\nCLIENT REPLY OFF\r\nSET a 5\r\nPING\r\nRESET\r\nPING\r\n\
+         CONFIG SET notify-keyspace-events ''\r\nQUIT\r\n",
+        "CONFIG SET notify-keyspace-events KA\r\nHELLO 3\r\nPSUBSCRIBE __key*\r\nPING\r\n\
+         CLIENT REPLY OFF\r\nSET a 1\r\nCLIENT REPLY OFF\r\nQUIT\r\n",
+    ] {
+        same_as_redis(&server, &redis, input);
+    }
+}
+
+#[test]
 fn fifty_subscribers_on_two_workers_get_all_messages_in_order() {
     const MESSAGES: usize = 10_000;
     const AT_ONCE: usize = 500;

@@ -191,13 +191,15 @@ fn leave(context: &mut Context<'_>, kind: Kind, name: &[u8]) {
 fn confirm(context: &mut Context<'_>, word: &[u8], kind: Kind, name: Option<&[u8]>) {
     let [channels, patterns, shard] = context.client.subscriptions();
     let count = if kind == Kind::Shard { shard } else { channels + patterns };
-    context.out.push(3);
-    context.out.bulk(word);
-    match name {
-        Some(name) => context.out.bulk(name),
-        None => context.out.null(),
-    }
-    context.out.integer(count as i64);
+    context.push(|_, out| {
+        out.push(3);
+        out.bulk(word);
+        match name {
+            Some(name) => out.bulk(name),
+            None => out.null(),
+        }
+        out.integer(count as i64);
+    });
 }
 
 fn publish<'a>(context: &mut Context<'_>, args: &Args<'a>, kind: Kind) -> Outcome<'a> {
