@@ -131,8 +131,12 @@ impl Line {
         let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let (seconds, micros) = (time.as_secs(), time.subsec_micros());
         let database = client.database;
-        let mut text =
-            format!("+{seconds}.{micros:06} [{database} {}]", client.peer.address).into_bytes();
+        let (peer, start) = (&client.peer, format!("+{seconds}.{micros:06} [{database} "));
+        let place = match peer.is_unix {
+            true => format!("unix:{}]", peer.socket_file()),
+            false => format!("{}]", peer.address),
+        };
+        let mut text = [start, place].concat().into_bytes();
         for argument in shown_arguments(args) {
             text.push(b' ');
             quote(argument, &mut text);

@@ -173,6 +173,11 @@ impl Peer {
         }
     }
 
+    /// The path of the Unix socket that the client came over, without the 0 that is its port.
+    pub(super) fn socket_file(&self) -> &str {
+        self.address.strip_suffix(":0").unwrap_or(&self.address)
+    }
+
     /// Seconds since it came.
     pub(super) fn age_seconds(&self) -> u64 {
         self.connected.elapsed().as_secs()

@@ -79,6 +79,8 @@ fn a_unix_socket_has_its_mode_and_goes_with_the_server() {
     let list = ask_unix(&path, "CLIENT LIST");
     assert!(list.contains(&format!(" addr={path}:0 laddr={path}:0 ")), "{list}");
     assert!(list.contains(" flags=U "), "{list}");
+    let monitored = ask_unix(&path, "MONITOR\r\nPING");
+    assert!(monitored.contains(&format!(" [0 unix:{path}] \"PING\"")), "{monitored}");
     assert!(server.has_logged(&format!("ready to accept connections at {path}")));
     server.signal("TERM");
     assert!(server.wait().success());
