@@ -313,7 +313,7 @@ pub struct Rest {
     pub input_room: usize,
     /// Arguments in buffers of their own.
     pub argument_bytes: usize,
-    /// Replies that are not sent.
+    /// Replies and messages that are not sent.
     pub output_bytes: usize,
     /// All that the connection takes.
     pub memory_bytes: usize,

@@ -95,6 +95,11 @@ impl Presence {
         !self.mail.borrow().is_empty()
     }
 
+    /// Bytes of all of them, about.
+    pub(super) fn mail_bytes(&self) -> usize {
+        self.mail_bytes.get()
+    }
+
     /// The connection ends its turn: what it is, and how many bytes of its replies are not sent.
     pub(super) fn note(&self, class: OutputClass, unsent_bytes: usize) {
         self.class.set(class);

@@ -397,6 +397,8 @@ impl Connection {
         let is_paused = self.stalled == Some(Awaited::Pause);
         self.client.peer.mark(Marks::BLOCKED, is_paused);
         let input_bytes = desk.input.pending().len();
+        // What waits in the mail is as good as a reply that waits.
+        let mail_bytes = self.presence.mail_bytes();
         if self.stage != Stage::Receive || input_bytes > ASIDE_MAX_BYTES {
             desk.count();
             self.count();
@@ -404,8 +406,8 @@ impl Connection {
                 input_bytes,
                 input_room: desk.input.room(),
                 argument_bytes: self.decoder.room() + desk.batch.owned_bytes(),
-                output_bytes: desk.replies.len(),
-                memory_bytes: self.counted.bytes() + desk.bytes(),
+                output_bytes: desk.replies.len() + mail_bytes,
+                memory_bytes: self.counted.bytes() + desk.bytes() + mail_bytes,
             });
             self.desk = Some(desk);
             return;
@@ -418,8 +420,8 @@ impl Connection {
             input_bytes: self.aside.len(),
             input_room: 0,
             argument_bytes: self.decoder.room(),
-            output_bytes: 0,
-            memory_bytes: self.counted.bytes(),
+            output_bytes: mail_bytes,
+            memory_bytes: self.counted.bytes() + mail_bytes,
         });
         self.worker.give_back_desk(desk);
     }

@@ -266,6 +266,28 @@ fn a_subscriber_that_stays_over_the_soft_limit_is_disconnected() {
 }
 
 #[test]
+fn what_waits_for_a_subscriber_is_shown_in_the_list_of_clients() {
+    let server = Server::start();
+    let limits = ["CONFIG", "SET", "client-output-buffer-limit", "pubsub 0 0 0"];
+    let mut client = server.connect();
+    assert_eq!(client.call(&limits), b"+OK\r\n");
+    let _silent = subscriber(&server, "SUBSCRIBE c");
+    let payload = vec![b'x'; MIB];
+    for _ in 0..40 {
+        client.call(&[b"PUBLISH".as_slice(), b"c", &payload]);
+    }
+    let mut figure = |name: &str| {
+        let list = client.ask("CLIENT LIST TYPE pubsub");
+        let words = list.split_whitespace().filter_map(|word| word.split_once('='));
+        let value = words.filter(|(key, _)| *key == name).map(|(_, value)| value.parse::<usize>());
+        value.last().expect("a figure").expect("a number")
+    };
+    // What the sockets take is not the server's any more.
+    wait_until("all that waits is shown", || figure("omem") > 20 * MIB);
+    assert!(figure("tot-mem") > figure("omem") && figure("oll") > 1);
+}
+
+#[test]
 fn one_reply_beyond_the_limit_of_normal_clients_disconnects() {
     let server = Server::start();
     let mut client = server.connect();
