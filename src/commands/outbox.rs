@@ -14,7 +14,7 @@ use bytes::Bytes;
 use super::client::Client;
 use super::context::Context;
 use super::notify::Event;
-use super::post::{Parcel, Post};
+use super::post::{Letter, Parcel, Post};
 use super::pubsub::{Delivery, Kind, Registry};
 use crate::config::EventClasses;
 use crate::resp::ReplyBuffer;
@@ -34,9 +34,9 @@ pub(super) enum Outgoing {
 impl Context<'_> {
     /// Has messages delivered: at once, if nothing says that they have to wait.
     pub(super) fn deliver(&mut self, deliveries: Vec<Delivery>) {
-        match self.needs_care || self.session.in_transaction() {
+        match self.needs_care || self.alone || self.session.in_transaction() {
             true => self.outbox.push(Outgoing::Published(deliveries)),
-            false => send(&self.state.post, deliveries),
+            false => send(&self.state.post, deliveries, log_position(self.state)),
         }
     }
 
@@ -54,14 +54,15 @@ impl Context<'_> {
         if self.outbox.is_empty() {
             return;
         }
-        let exposed = self.log_position();
+        // Now, since a transaction has its place in the log when it has taken effect.
+        let told_of = log_position(self.state);
         for outgoing in std::mem::take(&mut self.outbox) {
             let (is_line, mut deliveries) = match outgoing {
                 Outgoing::Published(deliveries) => (false, deliveries),
                 Outgoing::Line(deliveries) => (true, deliveries),
                 Outgoing::Event(event) => {
                     let channels = &self.state.channels;
-                    (false, address_event(channels, self.notifies, &event, exposed))
+                    (false, address_event(channels, self.notifies, &event))
                 }
             };
             let own = self.client.id;
@@ -76,7 +77,8 @@ impl Context<'_> {
                     None => self.push(|client, out| delivery.message.write(client, out)),
                 }
             }
-            send(&self.state.post, deliveries);
+            // A line is no news of the keys.
+            send(&self.state.post, deliveries, if is_line { 0 } else { told_of });
         }
     }
 
@@ -95,11 +97,6 @@ impl Context<'_> {
         let certain = |it: &Outgoing| matches!(it, Outgoing::Event(event) if event.is_certain);
         self.outbox.extend(late.into_iter().filter(certain));
     }
-
-    /// The position of the log that what is told now must not precede; 0 if there is none.
-    pub(super) fn log_position(&self) -> u64 {
-        log_position(self.state)
-    }
 }
 
 /// Tells what the store has witnessed when no client had a part in it.
@@ -108,30 +105,26 @@ pub(super) fn tell_witnessed(state: &super::ServerState, witnessed: Vec<Witnesse
     let classes = state.notify_keyspace_events();
     let exposed = log_position(state);
     for event in witnessed.into_iter().map(Event::of) {
-        send(&state.post, address_event(&state.channels, classes, &event, exposed));
+        send(&state.post, address_event(&state.channels, classes, &event), exposed);
     }
 }
 
+/// The position of the log that what is told now must not precede; 0 if there is none.
 fn log_position(state: &super::ServerState) -> u64 {
     let strict = state.keyspace.log().filter(|log| log.is_strict());
     strict.map_or(0, |log| log.ring().tail())
 }
 
-fn send(post: &Post, deliveries: Vec<Delivery>) {
+fn send(post: &Post, deliveries: Vec<Delivery>, exposed: u64) {
     for Delivery { worker, clients, message } in deliveries {
         if !clients.is_empty() {
-            post.send(worker, Parcel::Deliver(Arc::from(clients), message));
+            post.send(worker, Parcel::Deliver(Arc::from(clients), Letter { message, exposed }));
         }
     }
 }
 
 /// The messages that tell of an event: one by the key, one by the event, as far as wanted.
-fn address_event(
-    channels: &Arc<Registry>,
-    classes: EventClasses,
-    event: &Event,
-    exposed: u64,
-) -> Vec<Delivery> {
+fn address_event(channels: &Arc<Registry>, classes: EventClasses, event: &Event) -> Vec<Delivery> {
     let mut deliveries = Vec::new();
     if !classes.contains(event.class) || channels.is_silent() {
         return deliveries;
@@ -140,12 +133,12 @@ fn address_event(
         let mut channel = format!("__keyspace@{}__:", event.database).into_bytes();
         channel.extend_from_slice(&event.key);
         let payload = || Bytes::from_static(event.name.as_bytes());
-        deliveries.extend(channels.address(Kind::Channel, &channel, payload, exposed));
+        deliveries.extend(channels.address(Kind::Channel, &channel, payload));
     }
     if classes.contains(EventClasses::BY_EVENT) {
         let channel = format!("__keyevent@{}__:{}", event.database, event.name);
         let payload = || Bytes::copy_from_slice(&event.key);
-        deliveries.extend(channels.address(Kind::Channel, channel.as_bytes(), payload, exposed));
+        deliveries.extend(channels.address(Kind::Channel, channel.as_bytes(), payload));
     }
     deliveries
 }

@@ -17,18 +17,22 @@ pub trait Message: Send + Sync {
 
     /// About how many bytes it takes, here and when written.
     fn bytes(&self) -> usize;
+}
 
-    /// The position of the log that it must not precede; 0 if there is none.
-    fn exposed(&self) -> u64 {
-        0
-    }
+/// A message on its way to a client.
+#[derive(Clone)]
+pub struct Letter {
+    /// What it is told.
+    pub message: Arc<dyn Message>,
+    /// The position of the log that the message must not precede; 0 if there is none.
+    pub exposed: u64,
 }
 
 /// What a worker is asked to do.
 pub enum Parcel {
     /// Send a message to these clients of its own, those that are still there. It is written
     /// between replies.
-    Deliver(Arc<[u64]>, Arc<dyn Message>),
+    Deliver(Arc<[u64]>, Letter),
     /// Close the connection of this client now.
     Close(u64),
 }

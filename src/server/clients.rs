@@ -16,7 +16,7 @@ use std::fmt;
 use std::rc::Rc;
 use std::task::{Context, Waker};
 
-use crate::commands::{Message, OutputClass, OutputLimits, Peer};
+use crate::commands::{Letter, OutputClass, OutputLimits, Peer};
 use crate::sync::Arc;
 
 /// What a worker tells a connection to do.
@@ -35,7 +35,7 @@ pub(super) struct Presence {
     peer: Arc<Peer>,
     order: Cell<Order>,
     /// Messages that are to be written between replies.
-    mail: RefCell<VecDeque<Arc<dyn Message>>>,
+    mail: RefCell<VecDeque<Letter>>,
     /// Bytes of all of them, about.
     mail_bytes: Cell<usize>,
     /// Bytes of replies that the socket has not taken.
@@ -79,15 +79,15 @@ impl Presence {
     }
 
     /// The next message that has come.
-    pub(super) fn next_mail(&self) -> Option<Arc<dyn Message>> {
+    pub(super) fn next_mail(&self) -> Option<Letter> {
         let mut mail = self.mail.borrow_mut();
-        let message = mail.pop_front()?;
-        self.mail_bytes.set(self.mail_bytes.get().saturating_sub(message.bytes()));
+        let letter = mail.pop_front()?;
+        self.mail_bytes.set(self.mail_bytes.get().saturating_sub(letter.message.bytes()));
         if mail.is_empty() {
             // A burst leaves no room behind.
             mail.shrink_to(MAIL_KEPT);
         }
-        Some(message)
+        Some(letter)
     }
 
     /// Whether there are any.
@@ -116,12 +116,12 @@ impl Presence {
         (self.mail_bytes.get() + self.unsent_bytes.get()) as u64
     }
 
-    fn deliver(&self, message: Arc<dyn Message>, limits: &OutputLimits, now_ms: u64) {
+    fn deliver(&self, letter: Letter, limits: &OutputLimits, now_ms: u64) {
         if self.order.get() == Order::Drop {
             return;
         }
-        self.mail_bytes.set(self.mail_bytes.get() + message.bytes());
-        self.mail.borrow_mut().push_back(message);
+        self.mail_bytes.set(self.mail_bytes.get() + letter.message.bytes());
+        self.mail.borrow_mut().push_back(letter);
         self.wake();
         self.keep_within(limits, now_ms);
     }
@@ -222,12 +222,12 @@ impl Clients {
     pub(super) fn deliver(
         &self,
         clients: &[u64],
-        message: &Arc<dyn Message>,
+        letter: &Letter,
         limits: &OutputLimits,
         now_ms: u64,
     ) {
         for presence in clients.iter().filter_map(|id| self.find(*id)) {
-            presence.deliver(Arc::clone(message), limits, now_ms);
+            presence.deliver(letter.clone(), limits, now_ms);
         }
     }
 

@@ -281,10 +281,10 @@ impl Connection {
     /// Writes what others have for the client, as much as is sent at once.
     fn write_mail(&mut self, replies: &mut ReplyBuffer) {
         while replies.len() < REPLIES_SOFT_LIMIT_BYTES
-            && let Some(message) = self.presence.next_mail()
+            && let Some(letter) = self.presence.next_mail()
         {
-            self.exposed = self.exposed.max(message.exposed());
-            message.write(&mut self.client, replies);
+            self.exposed = self.exposed.max(letter.exposed);
+            letter.message.write(&mut self.client, replies);
         }
     }
 

@@ -179,9 +179,9 @@ impl Worker {
     fn hand_out(&self, parcel: Parcel) {
         let clients = self.clients.borrow();
         match parcel {
-            Parcel::Deliver(to, message) => {
+            Parcel::Deliver(to, letter) => {
                 let limits = &self.state.tunables.client_output_buffer_limits;
-                clients.deliver(&to, &message, limits, self.now_ms());
+                clients.deliver(&to, &letter, limits, self.now_ms());
             }
             Parcel::Close(client) => clients.close(client),
         }

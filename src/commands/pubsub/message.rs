@@ -35,8 +35,6 @@ pub(super) struct Published {
     pub(super) content: Arc<Content>,
     /// The number of the last subscription before it was published.
     pub(super) number: u64,
-    /// The position of the log that it must not precede.
-    pub(super) exposed: u64,
 }
 
 /// What the lines around the parts of a message take, about.
@@ -69,9 +67,5 @@ impl Message for Published {
     fn bytes(&self) -> usize {
         let content = self.content.channel.len() + self.content.payload.len();
         FRAME_BYTES + self.name.len() + content
-    }
-
-    fn exposed(&self) -> u64 {
-        self.exposed
     }
 }

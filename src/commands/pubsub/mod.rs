@@ -205,8 +205,7 @@ fn confirm(context: &mut Context<'_>, word: &[u8], kind: Kind, name: Option<&[u8
 fn publish<'a>(context: &mut Context<'_>, args: &Args<'a>, kind: Kind) -> Outcome<'a> {
     // A large message has a buffer of its own already, which all who get it share.
     let payload = || large(args, 2).cloned().unwrap_or_else(|| Bytes::copy_from_slice(args.get(2)));
-    let exposed = context.log_position();
-    let deliveries = context.state.channels.address(kind, args.get(1), payload, exposed);
+    let deliveries = context.state.channels.address(kind, args.get(1), payload);
     let receivers: usize = deliveries.iter().map(|delivery| delivery.clients.len()).sum();
     if !deliveries.is_empty() {
         context.deliver(deliveries);

@@ -156,14 +156,12 @@ impl Registry {
     }
 
     /// What is to be delivered when this is published; none when nobody listens. The message for
-    /// the channel comes before those for patterns. `exposed` is the position of the log that the
-    /// message must not precede.
+    /// the channel comes before those for patterns.
     pub(crate) fn address(
         &self,
         kind: Kind,
         channel: &[u8],
         payload: impl FnOnce() -> bytes::Bytes,
-        exposed: u64,
     ) -> Vec<Delivery> {
         let mut deliveries = Vec::new();
         if self.is_silent() {
@@ -183,7 +181,7 @@ impl Registry {
                 super::message::Content::new(channel, payload)
             });
             let (name, content) = (Arc::clone(name), Arc::clone(content));
-            let message = Published { kind, name, content, number: lists.last, exposed };
+            let message = Published { kind, name, content, number: lists.last };
             divide(listeners, Arc::new(message), &mut deliveries);
         }
         deliveries
@@ -232,7 +230,7 @@ mod tests {
     const TWO: Listener = Listener { worker: 1, client: 2 };
 
     fn receivers(registry: &Registry, kind: Kind, channel: &[u8]) -> Vec<(usize, Vec<u64>)> {
-        let deliveries = registry.address(kind, channel, bytes::Bytes::new, 0);
+        let deliveries = registry.address(kind, channel, bytes::Bytes::new);
         deliveries.into_iter().map(|it| (it.worker, it.clients)).collect()
     }
 

@@ -7,6 +7,7 @@ mod clients;
 mod docs;
 mod many_keys;
 mod memory;
+mod messages;
 mod persistence;
 mod recorded;
 mod server_info;
