@@ -15,7 +15,8 @@
 //!   when it waits to have them out itself.
 //!
 //! What others have for the client (module `commands::post`) is sent between rounds, when every
-//! complete command has been answered. What it tells of must be on the disk too.
+//! complete command has been answered, and while a command waits that has answered nothing yet.
+//! What it tells of must be on the disk too.
 //!
 //! Everything that was decoded is executed, and everything executed is sent, before more is
 //! received. So a client that does not read its replies is not read from either, and what it can
@@ -212,6 +213,12 @@ impl Connection {
                         Poll::Pending => return Poll::Pending,
                     }
                 }
+                // What others have for it comes while a command waits that has not begun.
+                Stage::Execute if self.may_take_mail() => {
+                    self.stalled = None;
+                    self.write_mail(&mut desk.replies);
+                    self.stage = Stage::Await(Then::Execute);
+                }
                 Stage::Execute => {
                     self.stalled = None;
                     self.stage = Stage::Await(self.execute(desk));
@@ -229,7 +236,8 @@ impl Connection {
                             self.withhold(&text, &mut desk.replies);
                             continue;
                         }
-                        self.worker.waits().enter(Need::Durable(self.exposed), cx);
+                        let need = Need::Durable(self.exposed);
+                        self.worker.waits().enter(self.client.id, need, cx);
                         return Poll::Pending;
                     }
                     self.exposed = 0;
@@ -245,37 +253,58 @@ impl Connection {
                             return Poll::Ready(Turn::Close);
                         }
                     }
-                    match then {
-                        Then::Receive => self.stage = Stage::Receive,
-                        Then::Execute => {
-                            self.stage = Stage::Execute;
-                            return Poll::Ready(Turn::Yield);
-                        }
-                        // It could be long, and nothing of it has been done.
-                        Then::Stall(Awaited::Pause) if self.finishing.is_some() => {
-                            return Poll::Ready(Turn::Close);
-                        }
-                        Then::Stall(Awaited::Moment(moment)) => {
-                            self.doze.begin(moment);
-                            self.stage = Stage::Doze;
-                        }
-                        Then::Stall(awaited) => {
-                            self.stage = Stage::Execute;
-                            self.stalled = Some(awaited);
-                            let client = self.client.id;
-                            self.worker.waits().enter(Need::Execution(client, awaited), cx);
-                            return Poll::Pending;
-                        }
-                        Then::Close => return Poll::Ready(Turn::Close),
+                    if let Some(turn) = self.go_on(then, cx) {
+                        return turn;
                     }
                 }
                 Stage::Doze if self.finishing.is_some() => return Poll::Ready(Turn::Close),
+                // What waits for a moment has answered nothing yet.
+                Stage::Doze if self.presence.has_mail() => {
+                    self.write_mail(&mut desk.replies);
+                    self.stage = Stage::Await(Then::Doze);
+                }
                 Stage::Doze => match ready!(self.doze.poll(&self.stream, cx)) {
                     Woken::ByTime => self.stage = Stage::Execute,
                     Woken::ByDeparture => return Poll::Ready(Turn::Close),
                 },
             }
         }
+    }
+
+    /// Goes on when all replies are sent. Says how the turn ends, if it does.
+    fn go_on(&mut self, then: Then, cx: &Context<'_>) -> Option<Poll<Turn>> {
+        match then {
+            Then::Receive => self.stage = Stage::Receive,
+            Then::Execute => {
+                self.stage = Stage::Execute;
+                return Some(Poll::Ready(Turn::Yield));
+            }
+            Then::Doze => self.stage = Stage::Doze,
+            // It could be long, and nothing of it has been done.
+            Then::Stall(Awaited::Pause) if self.finishing.is_some() => {
+                return Some(Poll::Ready(Turn::Close));
+            }
+            Then::Stall(Awaited::Moment(moment)) => {
+                self.doze.begin(moment);
+                self.stage = Stage::Doze;
+            }
+            Then::Stall(awaited) => {
+                self.stage = Stage::Execute;
+                self.stalled = Some(awaited);
+                let client = self.client.id;
+                let need = Need::Execution(client, awaited);
+                self.worker.waits().enter(client, need, cx);
+                return Some(Poll::Pending);
+            }
+            Then::Close => return Some(Poll::Ready(Turn::Close)),
+        }
+        None
+    }
+
+    /// Whether a batch has been waiting, with all replies sent and none begun, and there is mail.
+    fn may_take_mail(&self) -> bool {
+        let is_begun = self.running.is_some_and(|running| running.at.is_begun);
+        self.stalled.is_some() && !is_begun && self.presence.has_mail()
     }
 
     /// Writes what others have for the client, as much as is sent at once.

@@ -26,6 +26,8 @@ pub(super) enum Then {
     Execute,
     /// There is more to execute when this has come.
     Stall(Awaited),
+    /// The wait for a moment goes on.
+    Doze,
     /// This was the last reply.
     Close,
 }

@@ -13,6 +13,7 @@
 //! them sees the other. Even a lost alarm would cost no more than the interval.
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
@@ -70,7 +71,9 @@ impl Alarm {
 /// Who waits at one worker.
 #[derive(Debug)]
 pub(super) struct Waits {
-    waiting: RefCell<Vec<(Need, Waker)>>,
+    /// By the numbers of the clients: a connection waits for one thing at a time, and asks for it
+    /// again whenever it was woken for something else.
+    waiting: RefCell<HashMap<u64, (Need, Waker)>>,
     alarm: Arc<Alarm>,
 }
 
@@ -80,10 +83,10 @@ impl Waits {
         Waits { waiting: RefCell::default(), alarm }
     }
 
-    /// Has the task of `cx` woken when the need may be met.
-    pub(super) fn enter(&self, need: Need, cx: &Context<'_>) {
+    /// Has the task of `cx`, which is the client's, woken when the need may be met.
+    pub(super) fn enter(&self, client: u64, need: Need, cx: &Context<'_>) {
         let mut waiting = self.waiting.borrow_mut();
-        waiting.push((need, cx.waker().clone()));
+        waiting.insert(client, (need, cx.waker().clone()));
         if waiting.len() == 1 {
             self.alarm.arm();
         } else {
@@ -106,7 +109,7 @@ impl Waits {
     /// Wakes those whose needs are met.
     pub(super) fn wake(&self, is_met: impl Fn(Need) -> bool) {
         let mut waiting = self.waiting.borrow_mut();
-        waiting.retain(|(need, waker)| {
+        waiting.retain(|_, (need, waker)| {
             let met = is_met(*need);
             if met {
                 waker.wake_by_ref();
@@ -132,7 +135,7 @@ mod tests {
             if std::mem::replace(&mut entered, true) {
                 return Poll::Ready(());
             }
-            waits.enter(need, cx);
+            waits.enter(1, need, cx);
             Poll::Pending
         })
         .await;
@@ -154,13 +157,25 @@ mod tests {
     async fn who_waits_for_something_else_is_left_alone() {
         let waits = Waits::new(Arc::default());
         let need = Need::Execution(1, Awaited::Room);
-        waits.enter(need, &Context::from_waker(Waker::noop()));
+        waits.enter(1, need, &Context::from_waker(Waker::noop()));
         for _ in 0..3 {
             waits.changed().await;
             waits.wake(|other| other != need);
         }
         assert_eq!(waits.waiting.borrow().len(), 1);
         assert!(waits.alarm.armed.load(Ordering::Relaxed));
+    }
+
+    #[tokio::test]
+    async fn a_client_waits_once_however_often_it_asks() {
+        let waits = Waits::new(Arc::default());
+        for position in 1..100 {
+            waits.enter(1, Need::Durable(position), &Context::from_waker(Waker::noop()));
+            waits.enter(2, Need::Durable(5), &Context::from_waker(Waker::noop()));
+        }
+        assert_eq!(waits.waiting.borrow().len(), 2);
+        waits.wake(|need| need == Need::Durable(99));
+        assert_eq!(waits.waiting.borrow().len(), 1);
     }
 
     #[tokio::test]

@@ -218,6 +218,36 @@ fn a_client_that_listens_and_speaks_resp3_reads_its_messages_before_the_reply_an
     assert_eq!(client.ask("GET k"), "_\r\n");
 }
 
+#[test]
+fn a_client_that_waits_is_told_meanwhile() {
+    let (server, redis) = (Server::start(), RedisServer::start());
+    for address in [server.address, redis.address] {
+        let mut other = Client::connect(address);
+        assert_eq!(other.ask("CONFIG SET notify-keyspace-events Em"), "+OK\r\n");
+        let mut waiting = Client::connect(address);
+        waiting.ask("HELLO 3");
+        waiting.ask("SUBSCRIBE c");
+        waiting.send(b"WAIT 1 60000\r\n");
+        for _ in 0..3 {
+            assert_eq!(other.ask("PUBLISH c x"), ":1\r\n");
+            waiting.expect(b">3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$1\r\nx\r\n");
+        }
+        let mut paused = Client::connect(address);
+        paused.ask("HELLO 3");
+        paused.ask("SUBSCRIBE __keyevent@0__:keymiss");
+        assert_eq!(other.ask("CLIENT PAUSE 60000 WRITE"), "+OK\r\n");
+        paused.send(b"PING\r\nSET k v\r\n");
+        paused.expect(b"+PONG\r\n");
+        for _ in 0..3 {
+            other.ask("GET nothing");
+            let message = String::from_utf8(paused.reply()).expect("text");
+            assert!(message.starts_with(">3\r\n") && message.contains("nothing"), "{message}");
+        }
+        assert_eq!(other.ask("CLIENT UNPAUSE"), "+OK\r\n");
+        paused.expect(b"+OK\r\n");
+    }
+}
+
 /// Publishes messages of a MiB until nobody gets them any more. Returns how many there were, and by
 /// how much the server has grown at most.
 fn flood(server: &Server) -> (usize, u64) {
