@@ -33,9 +33,11 @@ impl Case {
 
 /// Whether `pattern` matches all of `text`.
 pub(super) fn matches(pattern: &[u8], text: &[u8], case: Case) -> bool {
-    if pattern == b"*" {
-        return true;
-    }
+    pattern == b"*" || matches_channel(pattern, text, case)
+}
+
+/// The same for names of channels, of which `*` leaves out the empty one.
+pub(super) fn matches_channel(pattern: &[u8], text: &[u8], case: Case) -> bool {
     if text.is_empty() {
         return pattern.is_empty();
     }

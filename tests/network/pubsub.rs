@@ -55,6 +55,8 @@ fn replies_are_those_of_redis_to_the_byte() {
          PUBLISH c c\r\nGET q\r\nPING\r\nPING x\r\nUNSUBSCRIBE a b\r\nUNSUBSCRIBE\r\n\
          SSUBSCRIBE z\r\nSPUBLISH z 1\r\nPUBLISH z 2\r\nSUNSUBSCRIBE\r\n\
          PUBSUB NUMSUB a z\r\nPUBSUB NUMPAT\r\nPUNSUBSCRIBE\r\nPUBLISH a gone\r\nQUIT\r\n",
+        "HELLO 3\r\nSUBSCRIBE ''\r\nPSUBSCRIBE *\r\nPUBLISH '' empty\r\nPUBSUB CHANNELS *\r\n\
+         PUNSUBSCRIBE\r\nUNSUBSCRIBE\r\nPSUBSCRIBE '' **\r\nPUBLISH '' empty\r\nQUIT\r\n",
         "MULTI\r\nSUBSCRIBE a\r\nSUBSCRIBE b\r\nUNSUBSCRIBE a\r\nGET x\r\nEXEC\r\nGET x\r\n\
          QUIT\r\n",
         "PUBSUB\r\nPUBSUB FOO\r\nPUBSUB NUMSUB\r\nPUBSUB NUMSUB a b\r\nPUBSUB CHANNELS\r\n\

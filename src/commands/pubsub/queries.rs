@@ -82,7 +82,7 @@ fn list<'a>(context: &mut Context<'_>, args: &Args<'a>, kind: Kind) -> Outcome<'
     };
     let mut names = context.state.channels.names(kind);
     if let Some(pattern) = pattern {
-        names.retain(|name| glob::matches(pattern, name, Case::Sensitive));
+        names.retain(|name| glob::matches_channel(pattern, name, Case::Sensitive));
     }
     context.out.array(names.len());
     names.iter().for_each(|name| context.out.bulk(name));

@@ -170,7 +170,7 @@ impl Registry {
         let lists = self.read();
         let direct = lists.names[kind as usize].get_key_value(channel);
         let patterns = lists.names[Kind::Pattern as usize].iter().filter(|(pattern, _)| {
-            kind == Kind::Channel && glob::matches(pattern, channel, Case::Sensitive)
+            kind == Kind::Channel && glob::matches_channel(pattern, channel, Case::Sensitive)
         });
         let mut content = None;
         let mut payload = Some(payload);
