@@ -139,6 +139,7 @@ mod tests {
             ("HELLO 3 SETNAME auth", "HELLO 3 SETNAME auth"),
             ("config set hz 10 requirepass a", "config set hz 10 requirepass (redacted)"),
             ("CONFIG SET MasterAuth a hz 9", "CONFIG SET MasterAuth (redacted) hz 9"),
+            ("CONFIG SET hz 9 masteruser a", "CONFIG SET hz 9 masteruser (redacted)"),
             ("acl setuser a >b", "acl setuser (redacted) (redacted)"),
             ("set auth a", "set auth a"),
         ] {

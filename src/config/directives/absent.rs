@@ -43,7 +43,7 @@ pub(super) const ROWS: &[Directive] = &[
         .alias("slaveof")
         .change(Change::AtStart),
     inert("masterauth", "", Inert::Text).secret(),
-    inert("masteruser", "", Inert::Text),
+    inert("masteruser", "", Inert::Text).secret(),
     inert("replica-serve-stale-data", "yes", Inert::YesNo).alias("slave-serve-stale-data"),
     inert("replica-read-only", "yes", Inert::YesNo).alias("slave-read-only"),
     inert("replica-lazy-flush", "no", Inert::YesNo).alias("slave-lazy-flush"),
