@@ -17,9 +17,10 @@
 //! Nobody can set a counter back but its owner. So CONFIG RESETSTAT notes what the totals were, in
 //! one more stripe, and from then on a total is what has come since.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use crate::sync::{Arc, AtomicU64, Mutex, MutexGuard, Ordering, PoisonError};
+use crate::sync::thread_clock::ThreadClock;
+use crate::sync::{Arc, AtomicU64, Mutex, MutexGuard, OnceLock, Ordering, PoisonError};
 
 /// A 64-bit counter with one writer and any number of readers. See the module for why that writer
 /// uses plain loads and stores; two writers would lose counts (and nothing worse).
@@ -103,6 +104,23 @@ pub struct WorkerStats {
     pub evicted_bytes: Counter,
     /// Time spent on removing them, in nanoseconds.
     pub eviction_nanoseconds: Counter,
+    /// The clock of its thread, once that runs and where there are such clocks.
+    clock: OnceLock<ThreadClock>,
+}
+
+impl WorkerStats {
+    /// Says that this thread is the worker's.
+    pub fn note_thread(&self) {
+        if let Some(clock) = ThreadClock::own() {
+            // A second thread would be a test's: the first one stays.
+            let _ = self.clock.set(clock);
+        }
+    }
+
+    /// The processor time that its thread has used so far; nothing where that is not known.
+    pub fn processor_time(&self) -> Duration {
+        self.clock.get().and_then(|clock| clock.read()).unwrap_or_default()
+    }
 }
 
 /// What CONFIG RESETSTAT sets back.
@@ -146,7 +164,7 @@ impl Registry {
         Registry {
             workers: (0..workers).map(|_| Arc::default()).collect(),
             baseline: WorkerStats::default(),
-            rates: Mutex::new(Rates::new(Instant::now())),
+            rates: Mutex::new(Rates::new(Instant::now(), workers)),
             excess: Excess::new(Instant::now()),
         }
     }
@@ -181,8 +199,11 @@ impl Registry {
         for counter in RESETTABLE {
             counter(&self.baseline).set(self.sum(counter));
         }
-        *rates = Rates::new(Instant::now());
+        *rates = Rates::new(Instant::now(), self.workers.len());
         rates.last = self.sums();
+        for (index, processor) in rates.processors.iter_mut().enumerate() {
+            processor.last = self.processor_nanoseconds(index);
+        }
         self.excess.reset();
     }
 
@@ -193,7 +214,19 @@ impl Registry {
         let Ok(mut rates) = self.rates.try_lock() else {
             return false;
         };
-        rates.sample(Instant::now(), self.sums())
+        rates.sample(Instant::now(), self.sums(), |index| self.processor_nanoseconds(index))
+    }
+
+    fn processor_nanoseconds(&self, index: usize) -> u64 {
+        // 64 bits hold five centuries of them.
+        self.workers[index].processor_time().as_nanos() as u64
+    }
+
+    /// The part of its time in which worker `index` was busy (it had a processor), from 0 to 1: the
+    /// mean of the last [`SAMPLES`] samples. Panics when there is no such worker.
+    pub fn busy_share(&self, index: usize) -> f64 {
+        let busy: u64 = self.rates().processors[index].per_second.iter().sum();
+        (busy as f64 / SAMPLES as f64 / NANOSECONDS as f64).min(1.0)
     }
 
     /// What the rates are taken of, since the start.
@@ -278,6 +311,9 @@ pub const SAMPLE_INTERVAL_MS: u64 = 100;
 /// Samples averaged into a rate (Redis: 16, so the figure spans about 1.6 seconds).
 pub const SAMPLES: usize = 16;
 
+/// Those of a second.
+const NANOSECONDS: u64 = 1_000_000_000;
+
 /// What is told by the second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rate {
@@ -313,19 +349,38 @@ struct Rates {
     last: [u64; Rate::COUNT],
     per_second: [[u64; Rate::COUNT]; SAMPLES],
     next: usize,
+    /// Of each worker.
+    processors: Vec<Processor>,
+}
+
+/// How much of a processor a worker takes.
+#[derive(Clone, Debug, Default)]
+struct Processor {
+    /// Nanoseconds that it had used at the last sample.
+    last: u64,
+    /// Nanoseconds that it used by the second.
+    per_second: [u64; SAMPLES],
 }
 
 impl Rates {
-    fn new(now: Instant) -> Rates {
+    fn new(now: Instant, workers: usize) -> Rates {
         Rates {
             last_time: now,
             last: [0; Rate::COUNT],
             per_second: [[0; Rate::COUNT]; SAMPLES],
             next: 0,
+            processors: vec![Processor::default(); workers],
         }
     }
 
-    fn sample(&mut self, now: Instant, sums: [u64; Rate::COUNT]) -> bool {
+    /// Takes a sample if it is time: of these sums, and of the processor time, in nanoseconds, that
+    /// each worker has used.
+    fn sample(
+        &mut self,
+        now: Instant,
+        sums: [u64; Rate::COUNT],
+        processor_nanoseconds: impl Fn(usize) -> u64,
+    ) -> bool {
         let elapsed = now.saturating_duration_since(self.last_time).as_micros();
         // A timer may fire a little early; nine tenths of the interval is close enough.
         if elapsed < u128::from(SAMPLE_INTERVAL_MS) * 900 {
@@ -335,6 +390,12 @@ impl Rates {
             let done = u128::from(sum.wrapping_sub(self.last[index]));
             let rate = done * 1_000_000 / elapsed;
             self.per_second[self.next][index] = u64::try_from(rate).unwrap_or(u64::MAX);
+        }
+        for (index, processor) in self.processors.iter_mut().enumerate() {
+            let used = processor_nanoseconds(index);
+            let rate = u128::from(used.saturating_sub(processor.last)) * 1_000_000 / elapsed;
+            processor.per_second[self.next] = u64::try_from(rate).unwrap_or(u64::MAX);
+            processor.last = used;
         }
         self.next = (self.next + 1) % SAMPLES;
         self.last_time = now;
@@ -351,7 +412,6 @@ impl Rates {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     #[test]
     fn a_counter_adds_and_subtracts() {
@@ -418,17 +478,37 @@ mod tests {
     #[test]
     fn the_rate_is_the_mean_of_the_last_samples() {
         let start = Instant::now();
-        let mut rates = Rates::new(start);
+        let mut rates = Rates::new(start, 0);
         let sums = |commands, bytes| [commands, bytes, 0, 0];
-        rates.sample(start + Duration::from_millis(10), sums(1_000, 0));
+        rates.sample(start + Duration::from_millis(10), sums(1_000, 0), |_| 0);
         assert_eq!(rates.mean(Rate::Commands), 0, "too early for a sample");
         for tick in 1..=SAMPLES as u64 {
-            rates.sample(start + Duration::from_millis(100 * tick), sums(1_000 * tick, 7 * tick));
+            rates.sample(
+                start + Duration::from_millis(100 * tick),
+                sums(1_000 * tick, 7 * tick),
+                |_| 0,
+            );
         }
         assert_eq!(rates.mean(Rate::Commands), 10_000);
         assert_eq!(rates.mean(Rate::InputBytes), 70);
         let last = start + Duration::from_millis(100 * (SAMPLES as u64 + 1));
-        rates.sample(last, sums(16_000, 0));
+        rates.sample(last, sums(16_000, 0), |_| 0);
         assert_eq!(rates.mean(Rate::Commands), 10_000 * 15 / 16);
+    }
+
+    #[test]
+    fn a_worker_is_as_busy_as_its_thread_has_used_a_processor() {
+        let start = Instant::now();
+        let mut rates = Rates::new(start, 2);
+        for tick in 1..=SAMPLES as u64 {
+            // The first takes 30 of 100 ms, the second none.
+            let used = |index| if index == 0 { 30_000_000 * tick } else { 0 };
+            rates.sample(start + Duration::from_millis(100 * tick), [0; Rate::COUNT], used);
+        }
+        let registry = Registry::new(2);
+        *registry.rates() = rates;
+        assert_eq!((registry.busy_share(0), registry.busy_share(1)), (0.3, 0.0));
+        registry.reset();
+        assert_eq!(registry.busy_share(0), 0.0);
     }
 }

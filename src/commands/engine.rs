@@ -56,6 +56,7 @@ impl Engine {
     /// The engine of worker number `worker`, made on that worker's own thread. Panics when the
     /// statistics have no stripe of that number.
     pub fn new(state: Arc<ServerState>, worker: usize) -> Engine {
+        state.stats.worker(worker).note_thread();
         Engine {
             local: state.keyspace.join(),
             stats: state.stats.worker(worker).clone(),

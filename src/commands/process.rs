@@ -38,30 +38,9 @@ pub(super) fn processor_time() -> ProcessorTime {
 
 /// The processor time of the main thread.
 pub(super) fn main_thread_time() -> ProcessorTime {
-    thread_time(std::process::id()).map(|(_, time)| time).unwrap_or_default()
-}
-
-/// Seconds of processor time that each of the first `count` workers has used; 0 where there is no
-/// thread of that name.
-pub(super) fn worker_seconds(count: usize) -> Vec<f64> {
-    let mut seconds = vec![0.0; count];
-    let Ok(threads) = fs::read_dir("/proc/self/task") else { return seconds };
-    for thread in threads.flatten() {
-        let number = thread.file_name().to_str().and_then(|name| name.parse().ok());
-        let Some((name, time)) = number.and_then(thread_time) else { continue };
-        let index = name.strip_prefix("worker-").and_then(|index| index.parse::<usize>().ok());
-        if let Some(place) = index.and_then(|index| seconds.get_mut(index)) {
-            *place = time.user_seconds + time.system_seconds;
-        }
-    }
-    seconds
-}
-
-/// The name of a thread and its processor time.
-fn thread_time(number: u32) -> Option<(String, ProcessorTime)> {
-    let text = fs::read_to_string(format!("/proc/self/task/{number}/stat")).ok()?;
-    let name = text.split_once('(')?.1.rsplit_once(')')?.0.to_owned();
-    Some((name, parse_stat(&text)?))
+    let path = format!("/proc/self/task/{}/stat", std::process::id());
+    let text = fs::read_to_string(path).unwrap_or_default();
+    parse_stat(&text).unwrap_or_default()
 }
 
 /// The path of the program.

@@ -8,6 +8,7 @@
 //! * [`epoch`]: pin, retire, collect. crossbeam-epoch on hardware, a checked stand-in elsewhere.
 //! * `allocator`: what jemalloc says of itself.
 //! * [`parking`]: one thread that sleeps until it is woken.
+//! * `thread_clock`: how much processor time a thread has used.
 //! * [`planted`]: faults that tests plant to see the models fail.
 #![allow(unsafe_code)]
 
@@ -25,6 +26,8 @@ pub mod graveyard;
 pub mod parking;
 pub mod planted;
 pub mod stripe;
+#[cfg(not(any(loom, shuttle)))]
+pub mod thread_clock;
 
 pub use std::sync::{
     Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, mpsc,

@@ -1,6 +1,8 @@
 //! INFO, field by field, against what redis-server says.
 
-use super::harness::{RedisServer, Server};
+use std::time::{Duration, Instant};
+
+use super::harness::{Client, RedisServer, Server, wait_until};
 
 /// Fields of redis-server 7.0.15 that this server does not have, and why.
 const MISSING: [(&str, &str); 0] = [];
@@ -101,4 +103,90 @@ fn figures_move_with_what_happens() {
     assert!(worker.starts_with("connections="), "{worker}");
     let calls = client.ask("INFO commandstats");
     assert!(calls.contains("cmdstat_set:calls=10,usec="), "{calls}");
+}
+
+/// What a client sends of which something is refused; each on a connection of its own.
+const REFUSED: [&str; 8] = [
+    "SUBSCRIBE c|GET a|EXEC|CLIENT ID|INFO|SET a",
+    "MONITOR|GET a|SET a 1|PUBLISH a b|RESET",
+    "MULTI|SAVE|SHUTDOWN|DEBUG SLEEP 0|GET|FOO|EXEC|EXEC",
+    "DEBUG SLEEP 0|DEBUG FOO|DEBUG|OBJECT ENCODING a|OBJECT ENCODING none|OBJECT FREQ a",
+    "*x",
+    "AUTH x y|AUTH z|HELLO 3 AUTH x y|HELLO 9|CLIENT KILL|CLIENT FOO",
+    "SET a x|INCR a|MULTI|INCR a|INCR a|EXEC",
+    "WAIT 1 x|CLIENT PAUSE -1|SLOWLOG GET -2|LATENCY GRAPH foo",
+];
+
+#[test]
+fn what_goes_wrong_is_counted_as_in_redis() {
+    let (ours, redis) = (Server::start(), RedisServer::start());
+    let counted = |connect: &dyn Fn() -> Client| {
+        for commands in REFUSED {
+            let mut client = connect();
+            client.send(format!("{}\r\n", commands.replace('|', "\r\n")).as_bytes());
+            client.finish_sending();
+            client.rest();
+        }
+        let mut client = connect();
+        let text = client.ask("INFO commandstats") + &client.ask("INFO errorstats");
+        let mut lines: Vec<_> = text.lines().map(untimed).collect();
+        lines.sort();
+        let stats = client.ask("INFO stats");
+        let wanted = ["total_error_replies:", "keyspace_hits:", "keyspace_misses:"];
+        let is_wanted = |line: &&str| wanted.iter().any(|name| line.starts_with(name));
+        lines.extend(stats.lines().filter(is_wanted).map(str::to_owned));
+        // A redis-server is sent some to see whether it is there.
+        lines.retain(|line| line.contains(':') && !line.starts_with("cmdstat_ping"));
+        lines
+    };
+    let (ours, theirs) = (counted(&|| ours.connect()), counted(&|| redis.connect()));
+    assert_eq!(ours, theirs);
+}
+
+/// A line of commandstats without times.
+fn untimed(line: &str) -> String {
+    match (line.find("usec="), line.find("rejected_calls=")) {
+        (Some(from), Some(to)) => format!("{}{}", &line[..from], &line[to..]),
+        _ => line.to_owned(),
+    }
+}
+
+#[test]
+fn attempts_to_come_in_that_failed_are_counted() {
+    let server = Server::with(&["--requirepass", "pw"]);
+    let mut client = server.connect();
+    for command in ["AUTH x", "HELLO 3 AUTH default y", "AUTH nobody pw", "GET a"] {
+        assert!(client.ask(command).starts_with('-'));
+    }
+    client.ask("AUTH pw");
+    assert!(client.ask("INFO stats").contains("\r\nacl_access_denied_auth:3\r\n"));
+}
+
+#[test]
+fn how_busy_each_worker_is_is_told() {
+    const BATCH: usize = 500;
+    let server = Server::with(&["--io-threads", "2"]);
+    let (mut busy, mut idle) = (server.connect(), server.connect());
+    let figure = |line: &str, name: &str| {
+        let found = line.split(',').find_map(|field| field.strip_prefix(name)?.strip_prefix('='));
+        found.and_then(|text| text.parse::<f64>().ok()).unwrap_or_else(|| panic!("{name}: {line}"))
+    };
+    let start = Instant::now();
+    // The rates are those of the last 1.6 seconds.
+    while start.elapsed() < Duration::from_millis(1_800) {
+        busy.send("SET a b\r\n".repeat(BATCH).as_bytes());
+        busy.expect("+OK\r\n".repeat(BATCH).as_bytes());
+    }
+    let text = idle.ask("INFO ferrum");
+    let shares: Vec<_> = (text.lines().filter(|line| line.starts_with("worker")))
+        .map(|line| (figure(line, "commands"), figure(line, "busy_percent")))
+        .collect();
+    let [(first, one), (second, other)] = shares[..] else { panic!("{text}") };
+    let (most, least) = if first > second { (one, other) } else { (other, one) };
+    assert!(most > 2.0 && most <= 100.0 && most > 2.0 * least, "{text}");
+    wait_until("it rests", || {
+        let text = idle.ask("INFO ferrum");
+        let lines: Vec<_> = text.lines().filter(|line| line.starts_with("worker")).collect();
+        lines.iter().all(|line| figure(line, "busy_percent") < most / 2.0)
+    });
 }

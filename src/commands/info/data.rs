@@ -3,7 +3,6 @@
 
 use super::Fields;
 use crate::commands::context::Context;
-use crate::commands::process;
 
 pub(super) fn keyspace(fields: &mut Fields<'_>, context: &Context<'_>) {
     let state = context.state;
@@ -38,13 +37,15 @@ pub(super) fn ferrum(fields: &mut Fields<'_>, context: &Context<'_>) {
     fields.add("log_ring_occupied", ring.unwrap_or(0));
     // There is a stripe more, of the thread that accepts connections; tests have fewer.
     let workers = state.config.workers().min(state.stats.workers());
-    for (index, seconds) in process::worker_seconds(workers).iter().enumerate() {
+    for index in 0..workers {
         let worker = state.stats.worker(index);
         let (connections, commands) = (&worker.connected_clients, &worker.commands_processed);
         fields.line(format_args!(
-            "worker{index}:connections={},commands={},cpu_seconds={seconds:.2}",
+            "worker{index}:connections={},commands={},cpu_seconds={:.2},busy_percent={:.1}",
             connections.get(),
             commands.get(),
+            worker.processor_time().as_secs_f64(),
+            100.0 * state.stats.busy_share(index),
         ));
     }
 }
