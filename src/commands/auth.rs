@@ -9,6 +9,7 @@ use super::access::DEFAULT_USER;
 use super::client::Client;
 use super::client_list;
 use super::context::Context;
+use super::debug;
 use super::denials::Attempt;
 use super::dispatch::find;
 use super::multi;
@@ -36,6 +37,9 @@ pub(super) fn refuse_stranger(context: &mut Context<'_>, args: &Args<'_>) -> boo
     let Some(row) = find(args).filter(|row| !row.flags.contains(Flags::NO_AUTH)) else {
         return false;
     };
+    if debug::refuse(context, row) {
+        return true;
+    }
     context.setbacks.reject(row);
     if matches!(row.handler, Handler::Exec) {
         multi::forget(context);

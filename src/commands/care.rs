@@ -66,8 +66,9 @@ pub(super) fn run(
 }
 
 /// Refuses a command that the client may not run. True if it did.
-pub(super) fn refuse(context: &mut Context<'_>, row: &Row, args: &Args<'_>) -> bool {
+pub(super) fn refuse(context: &mut Context<'_>, row: &'static Row, args: &Args<'_>) -> bool {
     if is_confined(context, row) {
+        context.setbacks.reject(row);
         let name = full_name(row, args);
         if matches!(row.handler, Handler::Exec) {
             multi::forget(context);
@@ -78,6 +79,7 @@ pub(super) fn refuse(context: &mut Context<'_>, row: &Row, args: &Args<'_>) -> b
         return true;
     }
     if context.client.is_monitor() && touches_keys(row) {
+        context.setbacks.reject(row);
         if let Some(queue) = &mut context.client.queue {
             queue.break_off();
         }
@@ -85,6 +87,13 @@ pub(super) fn refuse(context: &mut Context<'_>, row: &Row, args: &Args<'_>) -> b
         return true;
     }
     false
+}
+
+/// Whether the client may not run this now, for what it is and whatever the keys hold.
+pub(super) fn is_barred(context: &Context<'_>, row: &Row) -> bool {
+    is_confined(context, row)
+        || context.client.is_monitor() && touches_keys(row)
+        || context.client.queue.is_some() && row.flags.contains(Flags::NO_MULTI)
 }
 
 /// Whether a client that listens may not run this now.

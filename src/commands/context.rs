@@ -175,6 +175,13 @@ pub(super) fn integer<'a>(text: &[u8]) -> Result<i64, Refusal<'a>> {
     parse_canonical(text).ok_or(Refusal::NotAnInteger)
 }
 
+/// The timeout in milliseconds that an argument is.
+pub(super) fn timeout_ms<'a>(text: &[u8]) -> Result<u64, Refusal<'a>> {
+    let timeout: i64 = parse_canonical(text)
+        .ok_or(Refusal::Text("ERR timeout is not an integer or out of range"))?;
+    u64::try_from(timeout).map_err(|_| Refusal::Text("ERR timeout is negative"))
+}
+
 /// The database whose number argument `index` gives.
 pub(super) fn database_number<'a>(
     context: &Context<'_>,

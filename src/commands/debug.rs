@@ -61,15 +61,28 @@ impl Work for Done {
     }
 }
 
-/// Refuses DEBUG to those who may not use it.
-pub(super) fn check_permission(context: &Context<'_>) -> Result<(), Refusal<'static>> {
+/// Whether this is DEBUG, and the client may not use it.
+pub(super) fn is_barred(context: &Context<'_>, row: &Row) -> bool {
     let permission = context.state.config.enable_debug_command;
-    let is_allowed = context.client.peer.is_permitted(permission);
-    if is_allowed { Ok(()) } else { Err(Refusal::Protected("DEBUG", "debug")) }
+    std::ptr::eq(row, &ROWS[0]) && !context.client.peer.is_permitted(permission)
+}
+
+/// Refuses DEBUG to those who may not use it; other commands are let by. True if it did. As in
+/// Redis this comes before all that concerns the client, be it a stranger or one that is to wait.
+#[cold]
+pub(super) fn refuse(context: &mut Context<'_>, row: &'static Row) -> bool {
+    if !is_barred(context, row) {
+        return false;
+    }
+    context.setbacks.reject(row);
+    if let Some(queue) = &mut context.client.queue {
+        queue.break_off();
+    }
+    context.refuse(&Refusal::Protected("DEBUG", "debug"));
+    true
 }
 
 fn debug<'a>(context: &mut Context<'_>, args: &Args<'a>) -> Result<Box<dyn Work>, Refusal<'a>> {
-    check_permission(context)?;
     match (args.get(1).to_ascii_lowercase().as_slice(), args.len()) {
         (b"sleep", 3) => return Ok(Box::new(debug_sleep::begin(args.get(2)))),
         (b"populate", 3..=5) => return Ok(Box::new(debug_populate::begin(context, args)?)),

@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use crate::sync::plain::{AtomicU64, Ordering};
 use crate::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The most entries: Redis's `acllog-max-len`.
@@ -52,11 +53,17 @@ impl Denial {
 
 /// The log, newest first.
 #[derive(Debug, Default)]
-pub(super) struct Denials(Mutex<VecDeque<Denial>>);
+pub(super) struct Denials {
+    entries: Mutex<VecDeque<Denial>>,
+    /// All attempts, also those that are forgotten.
+    count: AtomicU64,
+}
 
 impl Denials {
     /// Notes an attempt of a client.
     pub(super) fn note(&self, mut attempt: Attempt, client: String) {
+        // Relaxed: a figure to be shown.
+        self.count.fetch_add(1, Ordering::Relaxed);
         attempt.command.truncate(KEPT_MAX_BYTES);
         attempt.user.truncate(KEPT_MAX_BYTES);
         let last = Instant::now();
@@ -74,14 +81,19 @@ impl Denials {
         self.entries().iter().take(count).cloned().collect()
     }
 
-    /// Forgets all.
+    /// How many attempts have failed since the start.
+    pub(super) fn count(&self) -> u64 {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    /// Forgets all entries.
     pub(super) fn clear(&self) {
         self.entries().clear();
     }
 
     fn entries(&self) -> MutexGuard<'_, VecDeque<Denial>> {
         // A panic in between leaves whole entries behind.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

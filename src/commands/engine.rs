@@ -97,6 +97,15 @@ impl Engine {
         &self.stats
     }
 
+    /// Counts replies of this text that were sent by others: whoever cannot follow what a client
+    /// sends, or may not send what the commands have replied.
+    pub fn count_errors(&self, text: &str, count: u64) {
+        let mut setbacks = Setbacks::default();
+        setbacks.note_errors(text.as_bytes(), count);
+        self.command_stats.enter(setbacks);
+        self.stats.error_replies.add(count);
+    }
+
     /// Runs the commands of `batch` in order from `at` on and appends their replies to `out`, until
     /// the batch is done or it is time to stop; see [`Progress`]. `input` is what the batch was
     /// decoded from. Never waits for anything.

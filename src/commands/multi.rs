@@ -10,7 +10,6 @@
 use std::collections::HashMap;
 
 use super::context::Context;
-use super::debug;
 use super::queue::Full;
 use super::refusal::Refusal;
 use super::row::{Categories, Flags, Handler, Keys, Outcome, Row};
@@ -149,23 +148,14 @@ pub(super) fn enqueue(
     hashes: &[u64],
 ) {
     let limit = context.state.tunables.client_query_buffer_limit_bytes.get() as usize;
-    let refusal = not_in_a_queue(context, row);
     let Some(queue) = &mut context.client.queue else { return };
-    if let Some(refusal) = refusal {
+    if row.flags.contains(Flags::NO_MULTI) {
         queue.break_off();
-        return context.refuse(&refusal);
+        context.setbacks.reject(row);
+        return context.refuse(&Refusal::Text("ERR Command not allowed inside a transaction"));
     }
     match queue.push(row, args, hashes, limit) {
         Ok(()) => context.out.simple("QUEUED"),
         Err(Full) => context.client.close_after_reply = true,
     }
-}
-
-/// Why a command may not even be queued, for its row alone.
-fn not_in_a_queue(context: &Context<'_>, row: &Row) -> Option<Refusal<'static>> {
-    if row.flags.contains(Flags::NO_MULTI) {
-        return Some(Refusal::Text("ERR Command not allowed inside a transaction"));
-    }
-    let is_debug = std::ptr::eq(row, &debug::ROWS[0]);
-    if is_debug { debug::check_permission(context).err() } else { None }
 }

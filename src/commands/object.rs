@@ -82,6 +82,7 @@ fn look<T>(
 ) -> Option<T> {
     let key = context.state.keyspace.key(args.get(2));
     let found = context.database.peek(&context.session, key, read);
+    context.counts.look_up(found.is_some());
     if found.is_none() {
         context.out.null();
     }

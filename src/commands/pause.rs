@@ -3,21 +3,23 @@
 //! One word says until when, and who. Every batch looks at it before each window: a relaxed load of
 //! a word that hardly ever changes. While it is set a window ends before the first command that has
 //! to wait, and the batch stalls there (`Awaited::Pause`); what came before is answered. A command
-//! that would be refused for its name or the number of its arguments is refused at once, as in
-//! Redis. Meanwhile keys stay as they are: none is evicted, and one past its deadline reads as
-//! absent but stays until the pause is over.
+//! that would be refused for its name, the number of its arguments or what its client is (one that
+//! listens, say) is refused at once, as in Redis. Meanwhile keys stay as they are: none is evicted,
+//! and one past its deadline reads as absent but stays until the pause is over.
 //!
 //! PAUSE has all other clients out when it sets the word, as an EXEC over the whole keyspace does.
 //! So when its reply comes no command that was to wait is under way, on any worker.
 
 use std::time::Instant;
 
-use super::context::Context;
+use super::care;
+use super::context::{Context, timeout_ms};
+use super::debug;
 use super::dispatch::find;
+use super::progress::Position;
 use super::refusal::Refusal;
 use super::row::{Flags, Handler, Outcome, Row};
 use super::windows::Window;
-use crate::record::parse_canonical;
 use crate::resp::Args;
 use crate::sync::plain::{AtomicU64, Ordering};
 
@@ -110,10 +112,7 @@ pub(super) fn pause<'a>(context: &mut Context<'_>, args: &Args<'a>) -> Outcome<'
         4 => return Err(Refusal::Text("ERR CLIENT PAUSE mode must be WRITE or ALL")),
         _ => return Err(Refusal::SubcommandSyntax { container: "CLIENT", name: args.get(1) }),
     };
-    let timeout: i64 = parse_canonical(args.get(2))
-        .ok_or(Refusal::Text("ERR timeout is not an integer or out of range"))?;
-    let timeout_ms =
-        u64::try_from(timeout).map_err(|_| Refusal::Text("ERR timeout is negative"))?;
+    let timeout_ms = timeout_ms(args.get(2))?;
     context.state.pause.begin(timeout_ms, scope);
     context.out.ok();
     Ok(())
@@ -137,17 +136,25 @@ pub(super) enum Hold {
 }
 
 /// Takes from the window the first command that has to wait and all after it. An empty window
-/// stands for a work with these arguments that has not begun.
+/// stands for a work with these arguments.
 #[cold]
-pub(super) fn hold(context: &mut Context<'_>, window: &mut Window, args: &Args<'_>) -> Hold {
+pub(super) fn hold(
+    context: &mut Context<'_>,
+    window: &mut Window,
+    args: &Args<'_>,
+    at: Position,
+) -> Hold {
     // A log that is loaded does not wait.
     let scope = context.state.pause.scope().filter(|_| context.attendance.is_some());
     context.session.preserve_expired(scope.is_some());
-    let Some(scope) = scope else {
+    // A work under way goes on.
+    let Some(scope) = scope.filter(|_| !at.is_begun) else {
         return Hold::Nothing;
     };
+    let context = &*context;
     let client = &*context.client;
     let waits = |row: &Row| match row.handler {
+        _ if care::is_barred(context, row) || debug::is_barred(context, row) => false,
         _ if scope == Scope::All => true,
         Handler::Exec => client.queue.as_ref().is_some_and(|queue| queue.is_writing()),
         _ => is_writing(row),

@@ -35,11 +35,16 @@ impl Setbacks {
 
     /// Notes an error reply. Its first word is the code.
     pub(super) fn note_error(&mut self, text: &[u8]) {
+        self.note_errors(text, 1);
+    }
+
+    /// Notes so many of them.
+    pub(super) fn note_errors(&mut self, text: &[u8], more: u64) {
         let word = text.split(|&byte| byte == b' ').next().unwrap_or_default();
         let code = &word[..word.len().min(CODE_MAX)];
         match self.codes.iter_mut().find(|(known, _)| **known == *code) {
-            Some((_, count)) => *count += 1,
-            None => self.codes.push((code.into(), 1)),
+            Some((_, count)) => *count += more,
+            None => self.codes.push((code.into(), more)),
         }
     }
 

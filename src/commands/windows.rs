@@ -34,7 +34,7 @@ use super::pause::Hold;
 use super::persistence::Stage;
 use super::progress::{Awaited, Position, Progress};
 use super::row::Handler;
-use super::{auth, exec, long, monitor, multi, pause};
+use super::{auth, debug, exec, long, monitor, multi, pause};
 use crate::resp::{Args, Batch};
 use crate::sync::Arc;
 
@@ -107,9 +107,9 @@ fn run_windows(
             size = 1;
         }
         plan(context, window, batch, input, at.command..batch.len().min(at.command + size));
-        if context.state.pause.is_set() && !at.is_begun {
+        if context.state.pause.is_set() {
             let args = batch.args(at.command, input);
-            if pause::hold(context, window, &args) == Hold::First {
+            if pause::hold(context, window, &args, *at) == Hold::First {
                 return Progress::Stall(*at, Awaited::Pause);
             }
         }
@@ -318,7 +318,9 @@ fn run_work(
     // There is one, or the window would not be empty.
     let Some(row) = find(args) else { return Progress::Flush(next) };
     let Handler::Work(begin) = row.handler else { return Progress::Flush(next) };
-    if context.needs_care && !at.is_begun && care::refuse(context, row, args) {
+    let is_refused = !at.is_begun
+        && (debug::refuse(context, row) || context.needs_care && care::refuse(context, row, args));
+    if is_refused {
         return Progress::Flush(next);
     }
     context.client.note_row(row);

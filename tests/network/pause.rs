@@ -175,3 +175,53 @@ fn a_server_that_stops_does_not_wait_for_the_end_of_a_pause() {
     assert!(server.wait().success());
     assert!(!server.has_logged("did not take their replies in time"));
 }
+
+#[test]
+fn a_client_that_goes_while_it_waits_is_gone_and_has_done_nothing() {
+    let server = server();
+    let mut admin = server.connect();
+    admin.ask(&format!("CLIENT PAUSE {FOR_EVER} WRITE"));
+    for round in 0..20 {
+        let mut writers: Vec<_> = (0..10).map(|_| server.connect()).collect();
+        for writer in &mut writers {
+            writer.send(b"PING\r\nSET a b\r\n");
+            writer.expect(b"+PONG\r\n");
+        }
+        if round == 0 {
+            wait_for(&mut admin, 10);
+        }
+        drop(writers);
+        wait_until("they are gone", || {
+            admin.ask("INFO clients").contains("connected_clients:1\r\n")
+        });
+    }
+    assert!(admin.ask("INFO clients").contains("blocked_clients:0\r\n"));
+    admin.ask("CLIENT UNPAUSE");
+    assert_eq!(admin.ask("DBSIZE"), ":0\r\n");
+}
+
+#[test]
+fn what_is_refused_for_what_the_client_is_does_not_wait_as_in_redis() {
+    let (ours, redis) = (server(), RedisServer::start());
+    let [ours, theirs] = [
+        [ours.connect(), ours.connect(), ours.connect()],
+        [redis.connect(), redis.connect(), redis.connect()],
+    ]
+    .map(|[mut admin, mut listener, mut other]| {
+        listener.ask("SUBSCRIBE c");
+        other.ask("MULTI");
+        assert_eq!(admin.ask("CLIENT PAUSE 400 ALL"), "+OK\r\n");
+        let start = Instant::now();
+        let replies = [
+            listener.ask("GET a"),
+            listener.ask("SET a b"),
+            other.ask("SAVE"),
+            other.ask("DEBUG SLEEP 0"),
+        ];
+        assert!(start.elapsed() < Duration::from_millis(300));
+        listener.send(b"PING\r\n");
+        other.send(b"EXEC\r\n");
+        (replies, listener.reply(), other.reply())
+    });
+    assert_eq!(ours, theirs);
+}

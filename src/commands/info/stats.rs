@@ -64,8 +64,10 @@ pub(super) fn stats(fields: &mut Fields<'_>, context: &Context<'_>) {
         // Buffers belong to workers, not to clients.
         "reply_buffer_shrinks:0",
         "reply_buffer_expands:0",
-        // One user may do everything.
-        "acl_access_denied_auth:0",
+    ]);
+    fields.add("acl_access_denied_auth", context.state.access.denials.count());
+    // One user may do everything.
+    fields.add_all(&[
         "acl_access_denied_cmd:0",
         "acl_access_denied_key:0",
         "acl_access_denied_channel:0",

@@ -116,14 +116,14 @@ impl Connection {
         for _ in 0..self.unsent.whole {
             replies.error(text);
         }
-        self.worker.stats().error_replies.add(self.unsent.whole as u64);
+        self.worker.engine().count_errors(text, self.unsent.whole as u64);
         self.exposed = 0;
     }
 
     /// Answers a stream that cannot be followed any further.
     fn refuse(&self, error: ProtocolError, replies: &mut ReplyBuffer) -> Then {
         debug!("client {}: protocol error: {error}", self.client.id);
-        self.worker.stats().error_replies.add(1);
+        self.worker.engine().count_errors("ERR", 1);
         if !self.client.wants_silence() {
             error.reply(replies);
         }
