@@ -1,6 +1,8 @@
 //! CLIENT: the rows of its subcommands, and those handlers that are a few lines.
 
 use super::context::{Context, integer};
+use super::peers::Unblocked;
+use super::post::Parcel;
 use super::refusal::Refusal;
 use super::row::{Argument, ArgumentKind, Flags, Handler, Outcome, Row};
 use super::{client_kill, client_list, help, pause, reply_mode};
@@ -372,19 +374,24 @@ fn no_touch<'a>(context: &mut Context<'_>, args: &Args<'a>) -> Outcome<'a> {
     Ok(())
 }
 
-/// Nobody waits in a blocking command: there is none to be unblocked.
+/// Ends the wait of a client in WAIT: there is no other command that could be ended so.
 fn unblock<'a>(context: &mut Context<'_>, args: &Args<'a>) -> Outcome<'a> {
-    let reasons: [&[u8]; 2] = [b"timeout", b"error"];
-    match args.len() {
-        3 => {}
-        4 if reasons.iter().any(|reason| args.get(3).eq_ignore_ascii_case(reason)) => {}
+    let how = match args.len() {
+        3 => Unblocked::AsByTime,
+        4 if args.get(3).eq_ignore_ascii_case(b"timeout") => Unblocked::AsByTime,
+        4 if args.get(3).eq_ignore_ascii_case(b"error") => Unblocked::WithError,
         4 => {
             return Err(Refusal::Text("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR"));
         }
         _ => return Err(Refusal::SubcommandSyntax { container: "CLIENT", name: args.get(1) }),
+    };
+    let id = u64::try_from(integer(args.get(2))?).ok();
+    let peer = id.and_then(|id| context.state.peers.find(id));
+    let unblocked = peer.filter(|peer| peer.wait.unblock(how));
+    if let Some(peer) = &unblocked {
+        context.state.post.send(peer.worker, Parcel::Wake(peer.id));
     }
-    integer(args.get(2))?;
-    context.out.integer(0);
+    context.out.integer(unblocked.is_some().into());
     Ok(())
 }
 

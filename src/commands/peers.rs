@@ -106,6 +106,61 @@ impl Marks {
     }
 }
 
+/// Why a wait ends before its time: CLIENT UNBLOCK says how the client is to be answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unblocked {
+    /// As if its time had come.
+    AsByTime,
+    /// By an error.
+    WithError,
+}
+
+/// Whether a client waits in a command, and whether somebody has ended that: one word, whose
+/// changes decide between the client's own worker and all who would unblock it.
+#[derive(Debug, Default)]
+pub(super) struct Wait(AtomicU64);
+
+/// The states of a [`Wait`].
+const WAITS_NOT: u64 = 0;
+const WAITS: u64 = 1;
+const ENDED: u64 = 2;
+const ENDED_BY_ERROR: u64 = 3;
+
+impl Wait {
+    /// The client waits from now on, or still does. False when somebody has ended it. By its own
+    /// worker alone.
+    #[must_use]
+    pub(super) fn goes_on(&self) -> bool {
+        // Relaxed, here and below: the word is all there is; its changes have an order.
+        let begun = self.0.compare_exchange(WAITS_NOT, WAITS, Ordering::Relaxed, Ordering::Relaxed);
+        matches!(begun, Ok(_) | Err(WAITS))
+    }
+
+    /// The client waits no longer. Says whether somebody has ended it. By its own worker alone.
+    pub(super) fn end(&self) -> Option<Unblocked> {
+        match self.0.swap(WAITS_NOT, Ordering::Relaxed) {
+            ENDED => Some(Unblocked::AsByTime),
+            ENDED_BY_ERROR => Some(Unblocked::WithError),
+            _ => None,
+        }
+    }
+
+    /// Ends the wait. False when there is none, or somebody was first.
+    #[must_use]
+    pub(super) fn unblock(&self, how: Unblocked) -> bool {
+        let ended = match how {
+            Unblocked::AsByTime => ENDED,
+            Unblocked::WithError => ENDED_BY_ERROR,
+        };
+        self.0.compare_exchange(WAITS, ended, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+
+    /// Whether somebody has ended it, which the client's worker has not noticed yet.
+    fn is_ended(&self) -> bool {
+        matches!(self.0.load(Ordering::Relaxed), ENDED | ENDED_BY_ERROR)
+    }
+}
+
 /// How a client has named itself.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Names {
@@ -138,6 +193,8 @@ pub struct Peer {
     names: Mutex<Names>,
     /// Set once by whoever has it closed.
     killed: AtomicBool,
+    /// Whether it waits in a command.
+    pub(super) wait: Wait,
     pub(super) figures: Figures,
 }
 
@@ -169,6 +226,7 @@ impl Peer {
             connected: Instant::now(),
             names: Mutex::default(),
             killed: AtomicBool::new(false),
+            wait: Wait::default(),
             figures: Figures::default(),
         }
     }
@@ -296,6 +354,11 @@ impl Peer {
         self.killed.load(Ordering::Relaxed)
     }
 
+    /// Whether somebody has ended its wait, and it has to be told.
+    pub fn is_unblocked(&self) -> bool {
+        self.wait.is_ended()
+    }
+
     /// Bytes that the peer itself takes, its names apart.
     pub fn bytes(&self) -> usize {
         let counts = 2 * size_of::<usize>();
@@ -418,6 +481,19 @@ mod tests {
         assert_eq!(ids, [2]);
         peers.leave(2);
         assert!(peers.list().is_empty());
+    }
+
+    #[test]
+    fn a_wait_is_ended_once_and_only_while_there_is_one() {
+        let wait = Wait::default();
+        assert!(!wait.unblock(Unblocked::WithError));
+        assert!(wait.goes_on() && wait.goes_on() && !wait.is_ended());
+        assert!(wait.unblock(Unblocked::WithError) && !wait.unblock(Unblocked::AsByTime));
+        assert!(wait.is_ended() && !wait.goes_on());
+        assert_eq!((wait.end(), wait.end()), (Some(Unblocked::WithError), None));
+        assert!(wait.goes_on());
+        assert_eq!(wait.end(), None);
+        assert!(!wait.unblock(Unblocked::AsByTime));
     }
 
     #[test]

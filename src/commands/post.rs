@@ -35,6 +35,8 @@ pub enum Parcel {
     Deliver(Arc<[u64]>, Letter),
     /// Close the connection of this client now.
     Close(u64),
+    /// Have this client look again whether it still has to wait.
+    Wake(u64),
 }
 
 /// Takes a parcel to one worker.

@@ -2,16 +2,16 @@
 //!
 //! So whoever asks for at least one waits for the whole time given, as with a redis-server that has
 //! no replicas, and is told 0. It waits by a timer of its connection; the worker serves the others
-//! meanwhile. Inside EXEC nobody waits.
+//! meanwhile. Another client may end the wait (CLIENT UNBLOCK). Inside EXEC nobody waits.
 
 use std::time::{Duration, Instant};
 
-use super::context::{Context, integer};
+use super::context::{Context, integer, timeout_ms};
 use super::long::Work;
+use super::peers::Unblocked;
 use super::progress::Awaited;
 use super::refusal::Refusal;
 use super::row::{Argument, ArgumentKind, Categories, Flags, Handler, Row};
-use crate::record::parse_canonical;
 use crate::resp::Args;
 
 /// A timeout that no connection outlives; a timer cannot count much further.
@@ -42,11 +42,17 @@ struct Waiting {
 
 impl Work for Waiting {
     fn step(&mut self, context: &mut Context<'_>) -> bool {
-        let is_over = Instant::now() >= self.until;
-        if is_over {
-            context.out.integer(0);
+        let wait = &context.client.peer.wait;
+        if Instant::now() < self.until && wait.goes_on() {
+            return false;
         }
-        is_over
+        match wait.end() {
+            Some(Unblocked::WithError) => {
+                context.refuse(&Refusal::Text("UNBLOCKED client unblocked via CLIENT UNBLOCK"));
+            }
+            Some(Unblocked::AsByTime) | None => context.out.integer(0),
+        }
+        true
     }
 
     fn awaits(&self) -> Option<Awaited> {
@@ -60,10 +66,7 @@ impl Work for Waiting {
 
 fn wait<'a>(_: &mut Context<'_>, args: &Args<'a>) -> Result<Box<dyn Work>, Refusal<'a>> {
     let replicas = integer(args.get(1))?;
-    let timeout = parse_canonical(args.get(2))
-        .ok_or(Refusal::Text("ERR timeout is not an integer or out of range"))?;
-    let timeout = u64::try_from(timeout).map_err(|_| Refusal::Text("ERR timeout is negative"))?;
-    let time = match (replicas, timeout) {
+    let time = match (replicas, timeout_ms(args.get(2))?) {
         (..=0, _) => Duration::ZERO,
         (_, 0) => FOREVER,
         (_, timeout_ms) => Duration::from_millis(timeout_ms).min(FOREVER),

@@ -44,6 +44,8 @@ pub(super) struct Presence {
     class: Cell<OutputClass>,
     /// The time, on the worker's clock, since which more waits than the soft limit allows.
     over_since: Cell<Option<u64>>,
+    /// Whether its client waits for it, and not it for its client.
+    has_work: Cell<bool>,
     /// Whether the connection is dropped because too much waits.
     has_overflowed: Cell<bool>,
     waker: RefCell<Option<Waker>>,
@@ -101,9 +103,12 @@ impl Presence {
     }
 
     /// The connection ends its turn: what it is, and how many bytes of its replies are not sent.
-    pub(super) fn note(&self, class: OutputClass, unsent_bytes: usize) {
+    /// `has_work` says that it has something of its client's to do, and waits for anything but the
+    /// client.
+    pub(super) fn note(&self, class: OutputClass, unsent_bytes: usize, has_work: bool) {
         self.class.set(class);
         self.unsent_bytes.set(unsent_bytes);
+        self.has_work.set(has_work);
     }
 
     /// Whether the connection is to be dropped because too much waited for its client.
@@ -199,6 +204,7 @@ impl Clients {
             unsent_bytes: Cell::new(0),
             class: Cell::default(),
             over_since: Cell::new(None),
+            has_work: Cell::new(false),
             has_overflowed: Cell::new(false),
             waker: RefCell::new(None),
         });
@@ -250,6 +256,13 @@ impl Clients {
         }
     }
 
+    /// Gives the connection of a client a turn, if it is here.
+    pub(super) fn wake(&self, client: u64) {
+        if let Some(presence) = self.find(client) {
+            presence.wake();
+        }
+    }
+
     fn find(&self, client: u64) -> Option<&Presence> {
         self.places[*self.by_id.get(&client)?].as_deref()
     }
@@ -275,6 +288,7 @@ impl Clients {
             if let Some(presence) = &self.places[self.next_look]
                 && presence.peer.active_ms() < oldest_ms
                 && !presence.peer.may_be_silent()
+                && !presence.has_work.get()
                 && presence.order.get() != Order::Drop
                 // Who listens may be silent for ever.
                 && presence.class.get() != OutputClass::PubSub
@@ -334,6 +348,16 @@ mod tests {
         subscriber.peer().set_subscriptions(0, 1, 0);
         assert_eq!(clients.drop_idle(10, 1), 0);
         subscriber.peer().set_subscriptions(0, 0, 0);
+        assert_eq!(clients.drop_idle(10, 1), 1);
+    }
+
+    #[test]
+    fn who_waits_for_the_server_may_be_silent() {
+        let mut clients = Clients::default();
+        let (_place, presence) = enter(&mut clients, 1, 0);
+        presence.note(OutputClass::default(), 0, true);
+        assert_eq!(clients.drop_idle(10, 1), 0);
+        presence.note(OutputClass::default(), 0, false);
         assert_eq!(clients.drop_idle(10, 1), 1);
     }
 

@@ -48,7 +48,7 @@ use super::load::Share;
 use super::sending::{SLICES_MAX, TURN_BYTES_MAX, fill_slices};
 use super::socket::Socket;
 use super::stages::{Running, Stage, Then, Turn, Unsent};
-use super::waits::Need;
+use super::waits::{Need, Ticket};
 use super::worker::Worker;
 use crate::commands::{Awaited, Client, Marks, OutputClass, Rest};
 use crate::memory::{Counted, Kind, taken};
@@ -98,6 +98,8 @@ pub(super) struct Connection {
     doze: Doze,
     /// Reads left, once the server stops.
     finishing: Option<usize>,
+    /// Its place among those that wait.
+    ticket: Ticket,
     presence: Rc<Presence>,
     /// `None` only while being dropped.
     place: Option<Place>,
@@ -130,6 +132,7 @@ impl Connection {
             turn_bytes: 0,
             doze: Doze::default(),
             finishing: None,
+            ticket: Ticket::default(),
             presence,
             place: Some(place),
             worker,
@@ -182,7 +185,8 @@ impl Connection {
         self.turn_bytes = 0;
         let mut desk = self.sit_down();
         let turn = self.work(cx, &mut desk);
-        self.presence.note(OutputClass::of(&self.client), desk.replies.len());
+        let has_work = !matches!(self.stage, Stage::Receive | Stage::Send(_));
+        self.presence.note(OutputClass::of(&self.client), desk.replies.len(), has_work);
         self.get_up(desk);
         if turn.is_pending() {
             self.presence.waits(cx);
@@ -236,8 +240,7 @@ impl Connection {
                             self.withhold(&text, &mut desk.replies);
                             continue;
                         }
-                        let need = Need::Durable(self.exposed);
-                        self.worker.waits().enter(self.client.id, need, cx);
+                        self.wait(Need::Durable(self.exposed), cx);
                         return Poll::Pending;
                     }
                     self.exposed = 0;
@@ -258,6 +261,7 @@ impl Connection {
                     }
                 }
                 Stage::Doze if self.finishing.is_some() => return Poll::Ready(Turn::Close),
+                Stage::Doze if self.client.peer.is_unblocked() => self.stage = Stage::Execute,
                 // What waits for a moment has answered nothing yet.
                 Stage::Doze if self.presence.has_mail() => {
                     self.write_mail(&mut desk.replies);
@@ -272,7 +276,7 @@ impl Connection {
     }
 
     /// Goes on when all replies are sent. Says how the turn ends, if it does.
-    fn go_on(&mut self, then: Then, cx: &Context<'_>) -> Option<Poll<Turn>> {
+    fn go_on(&mut self, then: Then, cx: &mut Context<'_>) -> Option<Poll<Turn>> {
         match then {
             Then::Receive => self.stage = Stage::Receive,
             Then::Execute => {
@@ -288,14 +292,7 @@ impl Connection {
                 self.doze.begin(moment);
                 self.stage = Stage::Doze;
             }
-            Then::Stall(awaited) => {
-                self.stage = Stage::Execute;
-                self.stalled = Some(awaited);
-                let client = self.client.id;
-                let need = Need::Execution(client, awaited);
-                self.worker.waits().enter(client, need, cx);
-                return Some(Poll::Pending);
-            }
+            Then::Stall(awaited) => return Some(self.stall(awaited, cx)),
             Then::Close => return Some(Poll::Ready(Turn::Close)),
         }
         None
@@ -305,6 +302,22 @@ impl Connection {
     fn may_take_mail(&self) -> bool {
         let is_begun = self.running.is_some_and(|running| running.at.is_begun);
         self.stalled.is_some() && !is_begun && self.presence.has_mail()
+    }
+
+    /// Waits for what the batch waits for. Who goes meanwhile is let go of in a pause, which may be
+    /// long: nothing has been done yet.
+    fn stall(&mut self, awaited: Awaited, cx: &mut Context<'_>) -> Poll<Turn> {
+        self.stage = Stage::Execute;
+        self.stalled = Some(awaited);
+        self.wait(Need::Execution(self.client.id, awaited), cx);
+        if awaited == Awaited::Pause && doze::poll_departure(&self.stream, cx).is_ready() {
+            return Poll::Ready(Turn::Close);
+        }
+        Poll::Pending
+    }
+
+    fn wait(&mut self, need: Need, cx: &Context<'_>) {
+        self.worker.waits().enter(&mut self.ticket, need, cx);
     }
 
     /// Writes what others have for the client, as much as is sent at once.
@@ -423,8 +436,8 @@ impl Connection {
     /// Gives the desk back, unless there is unfinished work on it.
     fn get_up(&mut self, mut desk: Box<Desk>) {
         self.client.publish();
-        let is_paused = self.stalled == Some(Awaited::Pause);
-        self.client.peer.mark(Marks::BLOCKED, is_paused);
+        let is_blocked = self.stalled == Some(Awaited::Pause) || self.stage == Stage::Doze;
+        self.client.peer.mark(Marks::BLOCKED, is_blocked);
         let input_bytes = desk.input.pending().len();
         // What waits in the mail is as good as a reply that waits.
         let mail_bytes = self.presence.mail_bytes();
@@ -458,6 +471,7 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
+        self.worker.waits().leave(&self.ticket);
         if let Some(place) = self.place.take() {
             self.worker.leave(place);
         }

@@ -47,9 +47,10 @@ impl Doze {
     }
 }
 
-/// Waits for the end of the stream. It is not seen behind commands that wait to be received: a
-/// client that has sent some is still there for them.
-fn poll_departure(stream: &Socket, cx: &mut Context<'_>) -> Poll<()> {
+/// Waits for the end of the stream; to be asked again whenever the task of `cx` is woken. It is not
+/// seen behind commands that wait to be received: a client that has sent some is still there for
+/// them.
+pub(super) fn poll_departure(stream: &Socket, cx: &mut Context<'_>) -> Poll<()> {
     // Ends: when nothing is there to be read, the readiness is gone.
     loop {
         if ready!(stream.poll_read_ready(cx)).is_err() {

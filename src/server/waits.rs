@@ -1,19 +1,18 @@
 //! Connections of one worker that wait: until the log is on the disk up to a position, for room in
 //! the log, or because one client runs commands alone.
 //!
-//! A connection that has to wait leaves its waker and its [`Need`] here. The worker's watcher wakes
-//! it when the need is met: it looks whenever something is said to have changed ([`Alarm::ring`],
-//! called by the log's threads, and by workers that make way for one client), and every
-//! [`LOOK_INTERVAL`] while somebody waits, since room is made without a word. A wake-up in vain is
-//! harmless: the connection asks again.
+//! A connection that has to wait leaves its waker and its [`Need`] here until the need is met or it
+//! ends. The worker's watcher wakes it when the need is met: it looks whenever something is said to
+//! have changed ([`Alarm::ring`], called by the log's threads, and by workers that make way for one
+//! client), and every [`LOOK_INTERVAL`] while somebody waits, since room is made without a word. A
+//! wake-up in vain is harmless: the connection asks again.
 //!
 //! Others must not pay for workers that nobody waits at, so an alarm is *armed* only while the list
 //! is not empty. Arming is followed by a look at what is waited for, and a change of that by a
 //! look at the alarm; a SeqCst fence between the two steps on either side makes sure that one of
 //! them sees the other. Even a lost alarm would cost no more than the interval.
 
-use std::cell::RefCell;
-use std::collections::HashMap;
+use std::cell::{Cell, RefCell};
 use std::task::{Context, Waker};
 use std::time::Duration;
 
@@ -68,30 +67,66 @@ impl Alarm {
     }
 }
 
+/// A connection's place among those that wait, once it has waited. It has one at most: what it
+/// waits for may change.
+#[derive(Debug, Default)]
+pub(super) struct Ticket(u64);
+
+/// A connection that waits.
+#[derive(Debug)]
+struct Waiting {
+    ticket: u64,
+    need: Need,
+    waker: Waker,
+}
+
 /// Who waits at one worker.
 #[derive(Debug)]
 pub(super) struct Waits {
-    /// By the numbers of the clients: a connection waits for one thing at a time, and asks for it
-    /// again whenever it was woken for something else.
-    waiting: RefCell<HashMap<u64, (Need, Waker)>>,
+    /// By rising tickets.
+    waiting: RefCell<Vec<Waiting>>,
+    /// The last ticket that was given out. 64 bits do not run out.
+    last: Cell<u64>,
     alarm: Arc<Alarm>,
 }
 
 impl Waits {
     /// Nobody yet.
     pub(super) fn new(alarm: Arc<Alarm>) -> Waits {
-        Waits { waiting: RefCell::default(), alarm }
+        Waits { waiting: RefCell::default(), last: Cell::new(0), alarm }
     }
 
-    /// Has the task of `cx`, which is the client's, woken when the need may be met.
-    pub(super) fn enter(&self, client: u64, need: Need, cx: &Context<'_>) {
+    /// Has the task of `cx` woken when the need may be met. Whoever waits already, and was woken
+    /// for something else, keeps the place.
+    pub(super) fn enter(&self, ticket: &mut Ticket, need: Need, cx: &Context<'_>) {
         let mut waiting = self.waiting.borrow_mut();
-        waiting.insert(client, (need, cx.waker().clone()));
+        match waiting.binary_search_by_key(&ticket.0, |known| known.ticket) {
+            Ok(place) => {
+                waiting[place].need = need;
+                waiting[place].waker.clone_from(cx.waker());
+            }
+            Err(_) => {
+                self.last.set(self.last.get() + 1);
+                ticket.0 = self.last.get();
+                waiting.push(Waiting { ticket: ticket.0, need, waker: cx.waker().clone() });
+            }
+        }
         if waiting.len() == 1 {
             self.alarm.arm();
         } else {
             // The watcher also wakes the log for what was changed since it last did.
             self.alarm.changed.notify_one();
+        }
+    }
+
+    /// Forgets a connection that ends, if it waits.
+    pub(super) fn leave(&self, ticket: &Ticket) {
+        let mut waiting = self.waiting.borrow_mut();
+        if let Ok(place) = waiting.binary_search_by_key(&ticket.0, |known| known.ticket) {
+            waiting.remove(place);
+            if waiting.is_empty() {
+                self.alarm.disarm();
+            }
         }
     }
 
@@ -109,10 +144,10 @@ impl Waits {
     /// Wakes those whose needs are met.
     pub(super) fn wake(&self, is_met: impl Fn(Need) -> bool) {
         let mut waiting = self.waiting.borrow_mut();
-        waiting.retain(|_, (need, waker)| {
-            let met = is_met(*need);
+        waiting.retain(|one| {
+            let met = is_met(one.need);
             if met {
-                waker.wake_by_ref();
+                one.waker.wake_by_ref();
             }
             !met
         });
@@ -135,7 +170,7 @@ mod tests {
             if std::mem::replace(&mut entered, true) {
                 return Poll::Ready(());
             }
-            waits.enter(1, need, cx);
+            waits.enter(&mut Ticket::default(), need, cx);
             Poll::Pending
         })
         .await;
@@ -157,7 +192,8 @@ mod tests {
     async fn who_waits_for_something_else_is_left_alone() {
         let waits = Waits::new(Arc::default());
         let need = Need::Execution(1, Awaited::Room);
-        waits.enter(1, need, &Context::from_waker(Waker::noop()));
+        let (mut ticket, cx) = (Ticket::default(), Context::from_waker(Waker::noop()));
+        waits.enter(&mut ticket, need, &cx);
         for _ in 0..3 {
             waits.changed().await;
             waits.wake(|other| other != need);
@@ -166,16 +202,25 @@ mod tests {
         assert!(waits.alarm.armed.load(Ordering::Relaxed));
     }
 
-    #[tokio::test]
-    async fn a_client_waits_once_however_often_it_asks() {
+    #[test]
+    fn a_connection_has_one_place_until_it_ends() {
         let waits = Waits::new(Arc::default());
-        for position in 1..100 {
-            waits.enter(1, Need::Durable(position), &Context::from_waker(Waker::noop()));
-            waits.enter(2, Need::Durable(5), &Context::from_waker(Waker::noop()));
+        let cx = Context::from_waker(Waker::noop());
+        let (mut first, mut second) = (Ticket::default(), Ticket::default());
+        for position in 0..3 {
+            waits.enter(&mut first, Need::Durable(position), &cx);
+            waits.enter(&mut second, Need::Durable(10), &cx);
         }
-        assert_eq!(waits.waiting.borrow().len(), 2);
-        waits.wake(|need| need == Need::Durable(99));
-        assert_eq!(waits.waiting.borrow().len(), 1);
+        let needs = || waits.waiting.borrow().iter().map(|one| one.need).collect::<Vec<_>>();
+        assert_eq!(needs(), [Need::Durable(2), Need::Durable(10)]);
+        waits.wake(|need| need == Need::Durable(2));
+        waits.enter(&mut first, Need::Durable(3), &cx);
+        assert_eq!(needs(), [Need::Durable(10), Need::Durable(3)]);
+        waits.leave(&second);
+        waits.leave(&Ticket::default());
+        assert_eq!(needs(), [Need::Durable(3)]);
+        waits.leave(&first);
+        assert!(!waits.alarm.armed.load(Ordering::Relaxed));
     }
 
     #[tokio::test]

@@ -184,6 +184,7 @@ impl Worker {
                 clients.deliver(&to, &letter, limits, self.now_ms());
             }
             Parcel::Close(client) => clients.close(client),
+            Parcel::Wake(client) => clients.wake(client),
         }
     }
 

@@ -167,3 +167,42 @@ fn lolwut_shows_a_picture_and_both_versions() {
     assert_ne!(server.connect().ask("LOLWUT VERSION 30"), text);
     assert!(server.connect().ask("LOLWUT VERSION x").starts_with("-ERR value is not an integer"));
 }
+
+#[test]
+fn a_client_that_waits_is_blocked_and_is_unblocked_as_in_redis() {
+    let (ours, redis) = (Server::with(&["--io-threads", "2"]), RedisServer::start());
+    let [ours, theirs] = [[ours.connect(), ours.connect()], [redis.connect(), redis.connect()]]
+        .map(|[mut admin, mut waiting]| {
+            let id = waiting.ask("CLIENT ID").trim_matches([':', '\r', '\n']).to_owned();
+            let mut seen = Vec::new();
+            let unblock = ["TIMEOUT", "ERROR"].map(|how| format!("CLIENT UNBLOCK {id} {how}"));
+            for unblock in &unblock {
+                seen.push(admin.ask(unblock));
+                waiting.send(&encode(&["WAIT", "1", "0"]));
+                wait_until("the client waits", || {
+                    admin.ask("INFO clients").contains("blocked_clients:1\r\n")
+                });
+                let line = admin.ask(&format!("CLIENT LIST ID {id}"));
+                seen.push(line.split(' ').filter(|word| word.starts_with("flags=")).collect());
+                seen.push(admin.ask(unblock));
+                seen.push(show(&waiting.reply()));
+                assert!(admin.ask("INFO clients").contains("blocked_clients:0\r\n"));
+            }
+            seen.push(admin.ask("CLIENT UNBLOCK 999999"));
+            seen.push(admin.ask("INFO errorstats"));
+            // Nothing is left of it for the next one.
+            seen.push(waiting.ask("WAIT 1 1"));
+            seen
+        });
+    assert_eq!(ours, theirs);
+}
+
+#[test]
+fn a_client_that_waits_is_not_taken_for_a_silent_one() {
+    let server = Server::with(&["--client-timeout", "1"]);
+    let (mut waiting, mut silent) = (server.connect(), server.connect());
+    waiting.send(&encode(&["WAIT", "1", "2500"]));
+    assert_eq!(silent.ask("PING"), "+PONG\r\n");
+    assert_eq!(silent.rest(), b"");
+    waiting.expect(b":0\r\n");
+}
