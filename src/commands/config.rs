@@ -7,7 +7,6 @@ use super::long::Work;
 use super::refusal::Refusal;
 use super::row::Outcome;
 use crate::config::directives::{self, Change, Directive};
-use crate::config::{Config, rewrite};
 use crate::resp::Args;
 use crate::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
@@ -103,14 +102,14 @@ pub(super) fn begin_rewrite<'a>(
     context: &mut Context<'_>,
     _: &Args<'a>,
 ) -> Result<Box<dyn Work>, Refusal<'a>> {
-    let config = context.state.settings.read(Config::clone);
-    let Some(path) = config.config_file.clone() else {
+    let settings = context.state.settings.clone();
+    let Some(path) = settings.read(|config| config.config_file.clone()) else {
         return Err(Refusal::Text("ERR The server is running without a config file"));
     };
     let (sender, ended) = channel();
     let body = move || {
         // Nobody waits for it only when the client has gone.
-        let _ = sender.send(rewrite::rewrite(&path, &config));
+        let _ = sender.send(settings.rewrite(&path));
     };
     let thread = std::thread::Builder::new().name("config-rewrite".to_owned()).spawn(body);
     match thread {

@@ -116,3 +116,31 @@ fn a_file_can_be_rewritten_in_a_transaction() {
     assert_eq!(client.ask("EXEC"), "*2\r\n+OK\r\n+OK\r\n");
     assert!(fs::read_to_string(&file).expect("the file").contains("hz 33\n"));
 }
+
+#[test]
+fn rewrites_at_the_same_time_all_succeed_and_leave_the_last_settings() {
+    const CLIENTS: u64 = 4;
+    const ROUNDS: u64 = 40;
+    let folder = Folder::new();
+    let file = folder.file("a.conf");
+    fs::write(&file, "# filler\n".repeat(2_000)).expect("a file");
+    let server = Server::with(&[&file, "--io-threads", "4"]);
+    std::thread::scope(|scope| {
+        for number in 1..=CLIENTS {
+            let mut client = server.connect();
+            scope.spawn(move || {
+                for round in 0..ROUNDS {
+                    let line = format!("CONFIG SET timeout {}", number * 1_000 + round);
+                    assert_eq!(client.ask(&line), "+OK\r\n");
+                    assert_eq!(client.ask("CONFIG REWRITE"), "+OK\r\n");
+                }
+            });
+        }
+    });
+    let shown = strings_in(&server.connect().call(&["CONFIG", "GET", "timeout"]));
+    let last = String::from_utf8(shown[1].clone()).expect("text");
+    let text = fs::read_to_string(&file).expect("the file");
+    let said: Vec<_> = text.lines().filter(|line| line.starts_with("timeout")).collect();
+    assert_eq!(said, [format!("timeout {last}")]);
+    assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 1);
+}
