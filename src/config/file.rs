@@ -11,7 +11,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use super::directives;
+use super::directives::{self, BAD};
 use super::{Config, path_of, wildcard};
 use crate::resp::words;
 
@@ -154,14 +154,27 @@ pub(super) fn directive(line: &[u8]) -> Result<Option<Vec<Vec<u8>>>, String> {
     Ok((!words.is_empty()).then_some(words))
 }
 
-/// What Redis says of a directive that it does not know.
-const BAD: &str = "Bad directive or wrong number of arguments";
+/// Directives that redis-server no longer has: they stand in old files and say nothing.
+const GONE: [&str; 3] =
+    ["list-max-ziplist-entries", "list-max-ziplist-value", "lua-replicate-commands"];
+
+/// Whether there is a directive of this name, or was one.
+pub fn is_known(name: &[u8]) -> bool {
+    is_gone(name) || directives::find(name).is_some()
+}
+
+fn is_gone(name: &[u8]) -> bool {
+    GONE.iter().any(|gone| gone.as_bytes().eq_ignore_ascii_case(name))
+}
 
 /// Puts one setting into `config`.
 ///
 /// # Errors
 /// What is wrong with it.
 pub fn apply(config: &mut Config, name: &[u8], value: &[Vec<u8>]) -> Result<(), String> {
+    if is_gone(name) && value.len() == 1 {
+        return Ok(());
+    }
     let (row, _) = directives::find(name).ok_or(BAD)?;
     row.read(config, value)
 }
@@ -225,6 +238,15 @@ mod tests {
         assert!(said.contains("\n>>> 'foo  bar'\nBad directive"), "{said}");
         let said = read("requirepass my secret").unwrap_err().to_string();
         assert!(said.contains(">>> 'requirepass (not shown)'"), "{said}");
+    }
+
+    #[test]
+    fn directives_of_old_files_say_nothing() {
+        let old = "list-max-ziplist-entries 512\nLIST-max-ziplist-value 64\n\
+                   lua-replicate-commands yes\nslaveof no one";
+        assert_eq!(read(old).unwrap(), Config::default());
+        assert!(read("list-max-ziplist-entries 1 2").is_err());
+        assert!(read("rename-command a b c").unwrap_err().to_string().ends_with(BAD));
     }
 
     #[test]

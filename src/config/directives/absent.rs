@@ -119,9 +119,9 @@ pub(super) const ROWS: &[Directive] = &[
     dangerous("aclfile", "", Inert::Text, NO_USERS).change(Change::AtStart),
     inert("acllog-max-len", "128", Inert::Integer(0, LONG)),
     inert("acl-pubsub-default", "resetchannels", Inert::Choice(&["allchannels", "resetchannels"])),
-    file_only("user", 1, NO_USERS).secret(),
-    file_only("rename-command", 2, NO_NAMES),
-    file_only("loadmodule", 1, NO_MODULES),
+    file_only("user", 1, usize::MAX, NO_USERS).secret(),
+    file_only("rename-command", 2, 2, NO_NAMES),
+    file_only("loadmodule", 1, usize::MAX, NO_MODULES),
     inert("enable-module-command", "no", Inert::Choice(&["no", "yes", "local"]))
         .change(Change::AtStart),
     // How redis-server keeps other types of values.
@@ -198,53 +198,97 @@ const fn dangerous(
     Directive::new(name, Form::Inert { default, kind, danger })
 }
 
-const fn file_only(name: &'static str, least: usize, danger: &'static str) -> Directive {
-    Directive::new(name, Form::FileOnly { least, danger }).change(Change::AtStart)
+const fn file_only(
+    name: &'static str,
+    least: usize,
+    most: usize,
+    danger: &'static str,
+) -> Directive {
+    Directive::new(name, Form::FileOnly { least, most, danger }).change(Change::AtStart)
 }
 
 /// Pairs of seconds and changes; or one empty word.
-fn save_points(words: &[Vec<u8>]) -> Result<(), String> {
+fn save_points(words: &[Vec<u8>]) -> Result<Vec<u8>, String> {
     if words == [Vec::new()] {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let is_good =
         |pair: &[Vec<u8>]| integer(&pair[0], 1, INT).is_ok() && integer(&pair[1], 0, INT).is_ok();
     match words.len().is_multiple_of(2) && words.chunks_exact(2).all(is_good) {
-        true => Ok(()),
+        true => Ok(words.join(&b' ')),
         false => Err("Invalid save parameters".to_owned()),
     }
 }
 
 /// A host and a port; `no one` and nothing are no host.
-fn replica_of(words: &[Vec<u8>]) -> Result<(), String> {
+fn replica_of(words: &[Vec<u8>]) -> Result<Vec<u8>, String> {
     match words {
-        [empty] if empty.is_empty() => Ok(()),
-        [_, port] if integer(port, 0, PORT).is_ok() => Ok(()),
+        [empty] if empty.is_empty() => Ok(Vec::new()),
+        [no, one] if no.eq_ignore_ascii_case(b"no") && one.eq_ignore_ascii_case(b"one") => {
+            Ok(Vec::new())
+        }
+        [_, port] if integer(port, 0, PORT).is_ok() => Ok(words.join(&b' ')),
         [_, _] => Err("Invalid master port".to_owned()),
         _ => Err(WRONG_COUNT.to_owned()),
     }
 }
 
 /// One score for each kind of process that redis-server has.
-fn oom_scores(words: &[Vec<u8>]) -> Result<(), String> {
+fn oom_scores(words: &[Vec<u8>]) -> Result<Vec<u8>, String> {
     if words.len() != 3 {
         return Err(WRONG_COUNT.to_owned());
     }
     match words.iter().all(|word| integer(word, -2000, 2000).is_ok()) {
-        true => Ok(()),
+        true => Ok(words.join(&b' ')),
         false => {
             Err("Invalid oom-score-adj-values, elements must be between -2000 and 2000.".to_owned())
         }
     }
 }
 
-/// Words that say how to stop.
-fn shutdown_flags(words: &[Vec<u8>]) -> Result<(), String> {
-    const FLAGS: [&str; 5] = ["default", "save", "nosave", "now", "force"];
-    let is_known =
-        |word: &Vec<u8>| FLAGS.iter().any(|flag| flag.as_bytes().eq_ignore_ascii_case(word));
-    match words.iter().all(is_known) {
-        true => Ok(()),
-        false => Err(one_of(&FLAGS.join(", "))),
+/// Words that say how to stop, each once and in the order in which Redis shows them.
+fn shutdown_flags(words: &[Vec<u8>]) -> Result<Vec<u8>, String> {
+    const DEFAULT: &str = "default";
+    const FLAGS: [&str; 4] = ["save", "nosave", "now", "force"];
+    let is = |word: &[u8], name: &str| name.as_bytes().eq_ignore_ascii_case(word);
+    let is_known = |word: &Vec<u8>| is(word, DEFAULT) || FLAGS.iter().any(|flag| is(word, flag));
+    if words.is_empty() || !words.iter().all(is_known) {
+        return Err(one_of(&[&[DEFAULT], &FLAGS[..]].concat().join(", ")));
+    }
+    let is_given = |flag: &&str| words.iter().any(|word| is(word, flag));
+    let given: Vec<_> = FLAGS.into_iter().filter(is_given).collect();
+    match given.as_slice() {
+        [] => Ok(DEFAULT.into()),
+        ["save", "nosave", ..] => {
+            Err("shutdown options SAVE and NOSAVE can't be used simultaneously".to_owned())
+        }
+        given => Ok(given.join(" ").into_bytes()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(line: &str) -> Vec<Vec<u8>> {
+        line.split(' ').map(Into::into).collect()
+    }
+
+    #[test]
+    fn how_to_stop_is_shown_as_redis_shows_it() {
+        for (given, shown) in
+            [("default NOW", "now"), ("force NoSave force", "nosave force"), ("Default", "default")]
+        {
+            assert_eq!(shutdown_flags(&words(given)), Ok(shown.into()), "{given}");
+        }
+        assert!(shutdown_flags(&words("nosave save")).unwrap_err().ends_with("simultaneously"));
+        assert!(shutdown_flags(&words("later")).is_err() && shutdown_flags(&[]).is_err());
+    }
+
+    #[test]
+    fn no_one_is_no_host() {
+        assert_eq!(replica_of(&words("NO one")), Ok(Vec::new()));
+        assert_eq!(replica_of(&words("1.2.3.4 5")), Ok("1.2.3.4 5".into()));
+        assert!(replica_of(&words("no two")).is_err());
     }
 }

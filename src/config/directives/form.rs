@@ -13,8 +13,8 @@ pub type Names = fn() -> String;
 pub type Pick = fn(&mut Config, &[u8]) -> bool;
 /// Reads a value into them, or says what is wrong with it.
 pub type Read<T> = fn(&mut Config, &T) -> Result<(), String>;
-/// Says what is wrong with words.
-pub type Check = fn(&[Vec<u8>]) -> Result<(), String>;
+/// Words as they are kept, or what is wrong with them.
+pub type Normal = fn(&[Vec<u8>]) -> Result<Vec<u8>, String>;
 
 /// The form of a directive's value, and where in [`Config`] it is kept.
 #[derive(Clone, Copy)]
@@ -87,6 +87,8 @@ pub enum Form {
     FileOnly {
         /// The words that it needs at least.
         least: usize,
+        /// The words that it takes at most.
+        most: usize,
         /// What the operator has to know if it is there.
         danger: &'static str,
     },
@@ -108,13 +110,16 @@ pub enum Inert {
     /// One word.
     Text,
     /// Words, of which something may be wrong.
-    Words(Check),
+    Words(Normal),
     /// Words that are looked at and forgotten: the value is shown as an empty one.
-    Forgotten(Check),
+    Forgotten(Normal),
 }
 
 /// What Redis says of a directive with too few or too many words.
 pub(super) const WRONG_COUNT: &str = "wrong number of arguments";
+
+/// What Redis says of a directive that it does not know, or that it does not count the words of.
+pub(in crate::config) const BAD: &str = "Bad directive or wrong number of arguments";
 
 /// `yes` or `no`, in any mixture of cases.
 pub(super) fn yes_or_no(value: &[u8]) -> Result<bool, String> {
@@ -166,9 +171,8 @@ pub(super) fn one_of(names: &str) -> String {
 impl Inert {
     /// The value as it is kept, or what is wrong with it.
     pub(super) fn normal(self, words: &[Vec<u8>]) -> Result<Vec<u8>, String> {
-        if let Inert::Words(check) | Inert::Forgotten(check) = self {
-            check(words)?;
-            return Ok(words.join(&b' '));
+        if let Inert::Words(normal) | Inert::Forgotten(normal) = self {
+            return normal(words);
         }
         let [value] = words else {
             return Err(WRONG_COUNT.to_owned());
@@ -200,12 +204,20 @@ impl Inert {
 
 fn memory_or_percent(value: &[u8]) -> Result<Vec<u8>, String> {
     const WRONG: &str = "argument must be a memory or percent value";
+    // What Redis says of more bytes than it can count, too: for it a percentage is below 0.
+    const TOO_MUCH: &str = "percentage argument must be less or equal to 100";
     if let Some(number) = value.strip_suffix(b"%") {
         let percent = integer(number, 0, i64::MAX).map_err(|_| WRONG)?;
-        return Ok(format!("{percent}%").into_bytes());
+        return match percent <= 100 {
+            true => Ok(format!("{percent}%").into_bytes()),
+            false => Err(TOO_MUCH.to_owned()),
+        };
     }
     let bytes = memory_of(value).ok_or(WRONG)?;
-    Ok(bytes.to_string().into_bytes())
+    match bytes <= i64::MAX as u64 {
+        true => Ok(bytes.to_string().into_bytes()),
+        false => Err(TOO_MUCH.to_owned()),
+    }
 }
 
 /// An amount of memory as it stands in a file: in the largest unit that fits.
@@ -245,6 +257,10 @@ mod tests {
         let read = |text: &str| Inert::MemoryOrPercent.normal(&[text.into()]);
         assert_eq!(read("5%").as_deref(), Ok(&b"5%"[..]));
         assert_eq!(read("1kb").as_deref(), Ok(&b"1024"[..]));
+        assert_eq!(read("100%").as_deref(), Ok(&b"100%"[..]));
+        for text in ["101%", "9223372036854775808", "99999999999gb"] {
+            assert!(read(text).unwrap_err().starts_with("percentage argument"), "{text}");
+        }
         assert!(read("x%").is_err() && read("-1").is_err());
     }
 }

@@ -46,7 +46,7 @@ pub(super) const ROWS: &[Directive] = &[
         Form::Text {
             get: |config| shown_name(config).unwrap_or(config.append_filename.clone()).into(),
             set: |config, value| {
-                config.append_filename = file_name(value)?;
+                config.append_filename = file_name(value, "appendfilename", "filename")?;
                 Ok(())
             },
         },
@@ -58,7 +58,7 @@ pub(super) const ROWS: &[Directive] = &[
         Form::Text {
             get: |config| config.append_dirname.clone().into(),
             set: |config, value| {
-                config.append_dirname = file_name(value)?;
+                config.append_dirname = file_name(value, "appenddirname", "dirname")?;
                 Ok(())
             },
         },
@@ -107,11 +107,11 @@ fn shown_name(config: &Config) -> Option<String> {
     Some(given?.file_name()?.to_string_lossy().into_owned())
 }
 
-/// A name without a folder.
-fn file_name(value: &[u8]) -> Result<String, String> {
-    let name = std::str::from_utf8(value).ok().filter(|name| !name.is_empty());
-    match name {
-        Some(name) if !name.contains('/') && ![".", ".."].contains(&name) => Ok(name.to_owned()),
-        _ => Err("a name is expected, not a path".to_owned()),
+/// A name without a folder, for a directive; `kind` is Redis's word for what it names.
+fn file_name(value: &[u8], directive: &str, kind: &str) -> Result<String, String> {
+    match std::str::from_utf8(value) {
+        Ok("") => Err(format!("{directive} can't be empty")),
+        Ok(name) if !name.contains('/') && ![".", ".."].contains(&name) => Ok(name.to_owned()),
+        _ => Err(format!("{directive} can't be a path, just a {kind}")),
     }
 }

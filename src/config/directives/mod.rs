@@ -23,7 +23,8 @@ mod memory;
 mod network;
 mod observe;
 
-pub use form::{Check, Form, Get, Inert, Names, Pick, Read, Set};
+pub(in crate::config) use form::BAD;
+pub use form::{Form, Get, Inert, Names, Normal, Pick, Read, Set};
 use form::{WRONG_COUNT, integer, name_of, one_of, with_unit, yes_or_no};
 
 use super::Config;
@@ -155,9 +156,9 @@ impl Directive {
                 config.without_effect.put(self.name, kept);
                 Ok(())
             }
-            (Form::FileOnly { least, .. }, given) => {
-                if given.len() < least {
-                    return Err(WRONG_COUNT.to_owned());
+            (Form::FileOnly { least, most, .. }, given) => {
+                if given.len() < least || given.len() > most {
+                    return Err(BAD.to_owned());
                 }
                 config.without_effect.put(self.name, Some(Vec::new()));
                 Ok(())

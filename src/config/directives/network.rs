@@ -1,6 +1,5 @@
 //! Where the server listens and who may come.
 
-use super::form::integer;
 use super::{Change, Directive, Form};
 use crate::config::{INT_MAX, Secret, path_bytes, path_of};
 
@@ -63,10 +62,10 @@ pub(super) const ROWS: &[Directive] = &[
             get: |config| format!("{:o}", config.unix_socket_mode.unwrap_or(0)).into(),
             set: |config, value| {
                 let text = std::str::from_utf8(value).ok();
-                let digits = text.filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
-                let mode = digits.and_then(|text| u32::from_str_radix(text, 8).ok());
-                let mode = mode.ok_or("argument couldn't be parsed as an octal number")?;
-                integer(mode.to_string().as_bytes(), 0, MODE_MAX)?;
+                let number = text.and_then(|text| i64::from_str_radix(text, 8).ok());
+                let number = number.ok_or("argument couldn't be parsed as an octal number")?;
+                let mode = u32::try_from(number).ok().filter(|mode| *mode <= MODE_MAX);
+                let mode = mode.ok_or("argument must be between 0 and 777 inclusive")?;
                 config.unix_socket_mode = (mode > 0).then_some(mode);
                 Ok(())
             },
@@ -123,6 +122,6 @@ pub(super) const ROWS: &[Directive] = &[
 ];
 
 /// All that a mode can say, 0777.
-const MODE_MAX: i64 = 0o777;
+const MODE_MAX: u32 = 0o777;
 
 const NOT_TEXT: &str = "a name or an address is expected";

@@ -54,7 +54,7 @@ pub(super) const ROWS: &[Directive] = &[
         Form::Words {
             get: |config| {
                 let all = config.latency_tracking_percentiles.iter();
-                all.map(|percentile| percentile.to_string().into()).collect()
+                all.map(|percentile| shown(*percentile).into()).collect()
             },
             set: |config, words| {
                 config.latency_tracking_percentiles = percentiles(words)?;
@@ -83,13 +83,21 @@ pub(super) const ROWS: &[Directive] = &[
     ),
 ];
 
+/// With six digits behind the point, but for zeros at the end, as Redis shows it.
+fn shown(percentile: f64) -> String {
+    let text = format!("{percentile:.6}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
 fn percentiles(words: &[Vec<u8>]) -> Result<Vec<f64>, String> {
     if words == [Vec::new()] {
         return Ok(Vec::new());
     }
     let one = |word: &Vec<u8>| {
         let number = std::str::from_utf8(word).ok().and_then(|text| text.parse::<f64>().ok());
-        let number = number.ok_or("Invalid latency-tracking-info-percentiles parameters")?;
+        let number = number
+            .filter(|number| !number.is_nan())
+            .ok_or("Invalid latency-tracking-info-percentiles parameters")?;
         match (0.0..=100.0).contains(&number) {
             true => Ok(number),
             false => {
@@ -99,4 +107,20 @@ fn percentiles(words: &[Vec<u8>]) -> Result<Vec<f64>, String> {
         }
     };
     words.iter().map(one).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_shown_as_redis_shows_them() {
+        for (given, expected) in
+            [("50", "50"), ("99.123456789", "99.123457"), ("0.1", "0.1"), ("100.0", "100")]
+        {
+            let read = percentiles(&[given.into()]).unwrap();
+            assert_eq!(shown(read[0]), expected);
+        }
+        assert!(percentiles(&["nan".into()]).unwrap_err().starts_with("Invalid"));
+    }
 }
