@@ -17,6 +17,7 @@ use clap::{Args, Subcommand};
 use clap_complete::Shell;
 
 use super::{Address, Config, directives, file, help};
+use crate::resp::words;
 
 /// The end of each message about an option.
 const HINT: &str = "(--help shows the options)";
@@ -104,13 +105,15 @@ pub fn parse<A: Into<OsString> + Clone>(
     if arguments.first().is_some_and(is_task) {
         return task(&arguments);
     }
-    let options = arguments.iter().filter_map(|word| word.to_str());
-    for option in options {
-        match option {
-            "--help" | "-h" => return Ok(Request::Show(help::text().into())),
-            "--version" | "-v" | "-V" => return Ok(Request::Show(help::version().into())),
+    let mut is_value = false;
+    for word in &arguments {
+        match word.to_str() {
+            _ if is_value => {}
+            Some("--help" | "-h") => return Ok(Request::Show(help::text().into())),
+            Some("--version" | "-v" | "-V") => return Ok(Request::Show(help::version().into())),
             _ => {}
         }
+        is_value = !is_value && name_of(word).is_some_and(|(name, words)| needs(&name, &words));
     }
     let given = Given::of(&arguments).map_err(|reason| format!("ferrum-kv: {reason} {HINT}"))?;
     given.start().map(|start| Request::Serve(Box::new(start)))
@@ -166,18 +169,22 @@ impl Given {
                 continue;
             }
             let (name, first) = name_of(word).ok_or_else(|| unexpected(word))?;
-            let mut option = GivenOption { name, words: first.into_iter().collect() };
-            let is_end = |word: &OsString, after: Option<&&OsString>| {
-                word == "-" && after.is_none() || name_of(word).is_some()
-            };
+            let mut option = GivenOption { name, words: first };
+            let is_standard_input =
+                |word: &OsString, after: Option<&&OsString>| word == "-" && after.is_none();
             while let Some(word) = words.peek().copied() {
                 let mut ahead = words.clone();
                 ahead.next();
-                if is_end(word, ahead.peek()) {
+                let is_value = needs(&option.name, &option.words);
+                if is_standard_input(word, ahead.peek()) || !is_value && name_of(word).is_some() {
                     break;
                 }
                 option.words.push(word.as_bytes().to_vec());
                 words.next();
+            }
+            if option.name == SAVE && option.words.is_empty() {
+                // As in Redis: what a script makes of an empty list.
+                option.words.push(Vec::new());
             }
             match (option.name.as_str(), option.words.as_slice()) {
                 ("config", [path]) => given.take_file(OsStr::from_bytes(path))?,
@@ -233,16 +240,30 @@ impl Given {
     }
 }
 
-/// The name of an option, and the value after its `=`; none if the word is no option.
-fn name_of(word: &OsStr) -> Option<(String, Option<Vec<u8>>)> {
+/// The one directive that may stand without a value.
+const SAVE: &str = "save";
+
+/// Whether the next word is a value of this option, whatever it looks like: it may be a password
+/// that begins with `--`. Of `--save` it is none if it looks like an option.
+fn needs(name: &str, words: &[Vec<u8>]) -> bool {
+    words.is_empty() && name != SAVE
+}
+
+/// The name of an option, and the values in the same word, behind a `=` or white space; none if the
+/// word is no option.
+fn name_of(word: &OsStr) -> Option<(String, Vec<Vec<u8>>)> {
     let rest = word.as_bytes().strip_prefix(b"--")?;
-    let (name, value) = match rest.iter().position(|&byte| byte == b'=') {
-        Some(place) => (&rest[..place], Some(rest[place + 1..].to_vec())),
-        None => (rest, None),
+    let is_end = |byte: &u8| *byte == b'=' || byte.is_ascii_whitespace();
+    let end = rest.iter().position(is_end).unwrap_or(rest.len());
+    let (name, value) = rest.split_at(end);
+    let values = match value {
+        [] => Vec::new(),
+        [b'=', value @ ..] => vec![value.to_vec()],
+        line => words(line).ok()?,
     };
     let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_".contains(byte);
     let name = String::from_utf8(name.to_ascii_lowercase()).ok();
-    name.filter(|name| name.bytes().all(|byte| is_name(&byte))).map(|name| (name, value))
+    name.filter(|name| name.bytes().all(|byte| is_name(&byte))).map(|name| (name, values))
 }
 
 fn unexpected(word: &OsStr) -> String {
@@ -266,7 +287,7 @@ fn put(config: &mut Config, name: &str, words: &[Vec<u8>]) -> Result<(), String>
     }
     let synonym = SYNONYMS.iter().find(|(short, _)| *short == name);
     let name = synonym.map_or(name, |(_, name)| name);
-    if directives::find(name.as_bytes()).is_none() {
+    if !file::is_known(name.as_bytes()) {
         return Err("there is no such option".to_owned());
     }
     file::apply(config, name.as_bytes(), words)

@@ -124,6 +124,26 @@ fn options_take_as_many_words_as_there_are_and_later_ones_win() {
 }
 
 #[test]
+fn a_word_behind_a_name_is_its_value_as_for_redis() {
+    let secret = |arguments: &[&str]| config(arguments).unwrap().require_pass.0;
+    for password in ["--port", "--help", "-v", "--x"] {
+        assert_eq!(secret(&["--requirepass", password]), password.as_bytes());
+        assert_eq!(secret(&["--hz", "5", "--requirepass", password]), password.as_bytes());
+    }
+    let both = config(&["--port 7000", "--bind '1.2.3.4' -::1", "--hz 5", "--dir=/a b"]).unwrap();
+    assert_eq!((both.port, both.hz), (7000, 5));
+    assert_eq!(
+        (both.bind.as_slice(), both.dir),
+        (&["1.2.3.4", "-::1"].map(String::from)[..], "/a b".into())
+    );
+    for arguments in [&["--save", "--port", "7000"][..], &["--port", "7000", "--save"]] {
+        assert_eq!(config(arguments).unwrap().port, 7000);
+    }
+    assert_eq!(config(&["--list-max-ziplist-entries", "5"]), Ok(Config::default()));
+    assert!(config(&["--daemonize", "--port", "1"]).unwrap_err().contains("wrong number"));
+}
+
+#[test]
 fn a_value_out_of_range_is_one_clear_line() {
     let error = config(&["--io-threads", "129"]).unwrap_err();
     assert_eq!(
