@@ -19,9 +19,7 @@ pub(super) fn get<'a>(context: &mut Context<'_>, args: &Args<'a>) -> Outcome<'a>
         for (row, name) in directives::all().flat_map(|row| row.names().map(move |it| (row, it))) {
             let name = name.as_bytes();
             let mut patterns = args.iter().skip(2);
-            if let Some(pattern) =
-                patterns.find(|pattern| glob::matches(pattern, name, Case::Insensitive))
-            {
+            if let Some(pattern) = patterns.find(|pattern| fits(pattern, name)) {
                 let is_name = pattern.eq_ignore_ascii_case(name);
                 found.push((if is_name { pattern } else { name }, row.show(config)));
             }
@@ -33,6 +31,14 @@ pub(super) fn get<'a>(context: &mut Context<'_>, args: &Args<'a>) -> Outcome<'a>
         context.out.bulk(&value);
     }
     Ok(())
+}
+
+/// Whether a word asks for the setting of this name: what is no pattern is a name to the letter.
+fn fits(word: &[u8], name: &[u8]) -> bool {
+    match word.iter().any(|byte| b"*?[".contains(byte)) {
+        true => glob::matches(word, name, Case::Insensitive),
+        false => word.eq_ignore_ascii_case(name),
+    }
 }
 
 /// CONFIG RESETSTAT.
