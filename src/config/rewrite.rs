@@ -7,9 +7,9 @@
 //! is read as the next start would read it: it has to say all that it should.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 use super::Config;
@@ -118,11 +118,11 @@ fn append(text: &mut Vec<u8>, lines: Vec<Vec<u8>>) {
     }
 }
 
-/// Puts a text in the place of a file, by way of one beside it with the same mode.
+/// Puts a text in the place of a file, by way of one beside it with the same mode and owner.
 fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
-    let mode = fs::metadata(path)?.permissions().mode();
+    let old = fs::metadata(path)?;
     let beside = beside(path);
-    let written = write_synced(&beside, text, mode).and_then(|()| fs::rename(&beside, path));
+    let written = write_synced(&beside, text, &old).and_then(|()| fs::rename(&beside, path));
     if written.is_err() {
         // The error to report is the first one.
         let _ = fs::remove_file(&beside);
@@ -137,11 +137,15 @@ fn beside(path: &Path) -> PathBuf {
     path.with_file_name(format!("{name}-{}.tmp", std::process::id()))
 }
 
-fn write_synced(path: &Path, text: &[u8], mode: u32) -> io::Result<()> {
+fn write_synced(path: &Path, text: &[u8], old: &Metadata) -> io::Result<()> {
     // Not to be read by others while it has a mode of its own.
     let mut file =
         OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
-    file.set_permissions(fs::Permissions::from_mode(mode & 0o7777))?;
+    if let Err(error) = fchown(&file, Some(old.uid()), Some(old.gid())) {
+        // Only root may give a file away. Whoever may not has his own, as with redis-server.
+        log::debug!("the rewritten file has another owner: {error}");
+    }
+    file.set_permissions(fs::Permissions::from_mode(old.mode() & 0o7777))?;
     file.write_all(text)?;
     file.sync_all()
 }

@@ -1,7 +1,7 @@
 //! CONFIG REWRITE, and what a server that is started anew makes of the file.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 
 use super::harness::{Client, Folder, Server, strings_in};
 
@@ -143,4 +143,27 @@ fn rewrites_at_the_same_time_all_succeed_and_leave_the_last_settings() {
     let said: Vec<_> = text.lines().filter(|line| line.starts_with("timeout")).collect();
     assert_eq!(said, [format!("timeout {last}")]);
     assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 1);
+}
+
+#[test]
+fn a_file_keeps_its_owner_and_the_links_to_it() {
+    const SOMEBODY: u32 = 12_345;
+    let folder = Folder::new();
+    let (file, link) = (folder.file("a.conf"), folder.file("link.conf"));
+    fs::write(&file, "hz 10\n").expect("a file");
+    // Only root may do this; whoever is not sees that its own file stays its own.
+    let _ = chown(&file, Some(SOMEBODY), Some(SOMEBODY));
+    symlink("a.conf", &link).expect("a link");
+    let owner = || {
+        let metadata = fs::metadata(&file).expect("the file");
+        (metadata.uid(), metadata.gid())
+    };
+    let before = owner();
+    let server = Server::with(&[&link]);
+    let mut client = server.connect();
+    assert_eq!(client.ask("CONFIG SET hz 11"), "+OK\r\n");
+    assert_eq!(client.ask("CONFIG REWRITE"), "+OK\r\n");
+    assert!(fs::read_to_string(&file).expect("the file").starts_with("hz 11\n"));
+    assert_eq!(owner(), before);
+    assert!(fs::symlink_metadata(&link).expect("the link").is_symlink());
 }
