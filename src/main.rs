@@ -8,7 +8,7 @@ use std::time::Duration;
 use ferrum_kv::aof::{self, Fix};
 use ferrum_kv::commands;
 use ferrum_kv::config::cli::{self, Check, Ping, Request, Start};
-use ferrum_kv::server::startup::{self, PidFile, Role};
+use ferrum_kv::server::startup::{self, Role};
 use ferrum_kv::server::{self, Build};
 
 /// jemalloc, as redis-server itself uses: at 5 million small keys it holds 2 bytes a key more than
@@ -50,7 +50,6 @@ fn serve(start: Start) -> Result<(), String> {
     server::log_panics();
     startup::warn_of_settings(&config);
     let has_log_file = config.log_file.is_some();
-    let _pid_file = PidFile::write(&config);
     server::run(config, BUILD).map_err(|error| {
         // Where there is a file of messages, that is where the operator looks.
         if has_log_file {

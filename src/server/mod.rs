@@ -62,6 +62,7 @@ use self::listen::Listeners;
 use self::load::Load;
 use self::loading::{Loaded, Loader};
 use self::signals::Signals;
+use self::startup::PidFile;
 use self::supervision::Supervisor;
 use self::waits::Alarm;
 use self::worker::{Arrival, Inbox};
@@ -105,6 +106,8 @@ pub fn run(mut config: Config, build: Build) -> Result<(), Error> {
     let path = config.aof_path.as_deref();
     let opened = path.map(|path| crate::aof::open(path, commands::is_logged)).transpose();
     let opened = opened.map_err(Error::log)?;
+    // Not before the address and the log are its own: another server may have the same file.
+    let _pid_file = PidFile::write(&config);
     let runtime = main_runtime()?;
     // One stripe of counters beyond the workers', for the acceptor.
     let state = Arc::new(ServerState::new(config, workers + 1));

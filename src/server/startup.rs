@@ -151,7 +151,9 @@ impl PidFile {
 
 impl Drop for PidFile {
     fn drop(&mut self) {
-        if let Some(path) = &self.0 {
+        let Some(path) = &self.0 else { return };
+        let said = fs::read_to_string(path).unwrap_or_default();
+        if said.trim() == std::process::id().to_string() {
             // Whoever has removed it already has done the same.
             let _ = fs::remove_file(path);
         }

@@ -147,6 +147,25 @@ fn a_server_in_the_background_has_a_pid_file_and_a_log_file() {
 }
 
 #[test]
+fn a_server_that_does_not_start_leaves_the_pid_file_of_another() {
+    let folder = Folder::new();
+    let (pid_file, log) = (folder.file("the.pid"), folder.file("log"));
+    let flags = ["--pidfile", &pid_file, "--aof-path", &log];
+    let mut server = Server::with(&flags);
+    let said = || fs::read_to_string(&pid_file).expect("the file");
+    let before = said();
+    let busy = server.address.port().to_string();
+    let refused = Server::refusal(&["--port", &busy, "--pidfile", &pid_file]);
+    assert!(refused.contains("address in use"), "{refused}");
+    assert_eq!(said(), before);
+    let _ = Server::refusal(&[&flags[..], &["--port", "0"]].concat());
+    assert_eq!(said(), before, "the log is in use");
+    server.signal("TERM");
+    assert!(server.wait().success());
+    assert!(!fs::exists(&pid_file).expect("a folder"));
+}
+
+#[test]
 fn appendonly_yes_has_its_log_where_redis_has_it() {
     let folder = Folder::new();
     let dir = folder.path().to_str().expect("text");
