@@ -169,6 +169,11 @@ impl Client {
         self.reply_mode.is_off()
     }
 
+    /// Whether it has the other clients out, or is about to.
+    pub fn keeps_others_out(&self) -> bool {
+        self.ownership.is_some()
+    }
+
     /// Lets the other clients run commands again, if this one had them out.
     pub fn give_back_exclusion(&mut self) {
         self.ownership = None;

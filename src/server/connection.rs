@@ -262,8 +262,7 @@ impl Connection {
                 }
                 Stage::Doze if self.finishing.is_some() => return Poll::Ready(Turn::Close),
                 Stage::Doze if self.client.peer.is_unblocked() => self.stage = Stage::Execute,
-                // What waits for a moment has answered nothing yet.
-                Stage::Doze if self.presence.has_mail() => {
+                Stage::Doze if self.may_take_mail() => {
                     self.write_mail(&mut desk.replies);
                     self.stage = Stage::Await(Then::Doze);
                 }
@@ -298,10 +297,13 @@ impl Connection {
         None
     }
 
-    /// Whether a batch has been waiting, with all replies sent and none begun, and there is mail.
+    /// Whether there is mail for a client whose batch waits, all replies sent and none begun. What
+    /// waits for a moment has answered nothing yet. Who has the others out is not to be waited for:
+    /// it may not read.
     fn may_take_mail(&self) -> bool {
         let is_begun = self.running.is_some_and(|running| running.at.is_begun);
-        self.stalled.is_some() && !is_begun && self.presence.has_mail()
+        let waits = self.stage == Stage::Doze || self.stalled.is_some() && !is_begun;
+        waits && !self.client.keeps_others_out() && self.presence.has_mail()
     }
 
     /// Waits for what the batch waits for. Who goes meanwhile is let go of in a pause, which may be
