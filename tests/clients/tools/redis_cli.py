@@ -43,18 +43,23 @@ def uri():
     return aimed
 
 
+def prompts_after(text):
+    """Whether there is this text and then a prompt: only then redis-cli takes what is typed."""
+    return lambda output: text in output and output.endswith(f"{PORT}> ")
+
+
 def hints():
     terminal = cli.on_a_terminal()
-    terminal.wait_for("a prompt", lambda output: f"{PORT}> " in output)
+    terminal.wait_for("a prompt", prompts_after(""))
     terminal.type("set ")
     terminal.wait_for("a hint", lambda output: "key value [NX|XX] [GET] [EX seconds" in output)
     terminal.type("hello world\r")
-    terminal.wait_for("a reply", lambda output: "OK" in output)
+    terminal.wait_for("a reply", prompts_after("OK"))
     terminal.type("help getrange\r")
-    help_text = terminal.wait_for("help", lambda output: "since: 2.4.0" in output)
+    help_text = terminal.wait_for("help", prompts_after("since: 2.4.0"))
     check_contains("help", help_text, "GETRANGE key start end", "summary:", "group: string")
     terminal.type("get hello\r")
-    terminal.wait_for("the value", lambda output: '"world"' in output)
+    terminal.wait_for("the value", prompts_after('"world"'))
     terminal.type("subscribe news\r")
     terminal.wait_for("it listens", lambda output: '"subscribe"' in output)
     check("publish", cli("publish", "news", "it rains"), "1\n")
@@ -64,7 +69,7 @@ def hints():
 
 def pushes_are_printed():
     terminal = cli.on_a_terminal("-3")
-    terminal.wait_for("a prompt", lambda output: f"{PORT}> " in output)
+    terminal.wait_for("a prompt", prompts_after(""))
     terminal.type("psubscribe n*\r")
     terminal.wait_for("it listens", lambda output: '"psubscribe"' in output)
     check("publish", cli("publish", "news", "it snows"), "1\n")
