@@ -81,13 +81,17 @@ impl Pause {
         None
     }
 
-    /// Has clients wait for so long. A pause under way gets no shorter by that, nor fewer to wait.
+    /// Has clients wait for so long at least. A pause under way gets no shorter by that, nor fewer
+    /// to wait.
     pub(super) fn begin(&self, timeout_ms: u64, scope: Scope) {
         let under_way = match self.is_active() {
             true => self.word.load(Ordering::Relaxed),
             false => 0,
         };
-        let end_ms = (self.now_ms() + timeout_ms.min(TIMEOUT_MAX_MS)).max(under_way >> 1);
+        // The millisecond that has begun does not count.
+        let begun = u64::from(timeout_ms > 0);
+        let end_ms = self.now_ms() + begun + timeout_ms.min(TIMEOUT_MAX_MS);
+        let end_ms = end_ms.max(under_way >> 1);
         let all = if scope == Scope::All { ALL } else { under_way & ALL };
         self.word.store(end_ms << 1 | all, Ordering::Relaxed);
     }
