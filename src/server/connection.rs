@@ -100,6 +100,8 @@ pub(super) struct Connection {
     finishing: Option<usize>,
     /// Its place among those that wait.
     ticket: Ticket,
+    /// Whether it is shown as blocked.
+    is_blocked: bool,
     presence: Rc<Presence>,
     /// `None` only while being dropped.
     place: Option<Place>,
@@ -133,6 +135,7 @@ impl Connection {
             doze: Doze::default(),
             finishing: None,
             ticket: Ticket::default(),
+            is_blocked: false,
             presence,
             place: Some(place),
             worker,
@@ -245,6 +248,10 @@ impl Connection {
                     }
                     self.exposed = 0;
                     self.unsent = Unsent::default();
+                    if !matches!(then, Then::Stall(_) | Then::Doze) {
+                        // Before its reply is there, which others may act on.
+                        self.mark_blocked(false);
+                    }
                     self.stage = Stage::Send(then);
                 }
                 Stage::Send(then) => {
@@ -435,11 +442,18 @@ impl Connection {
         desk
     }
 
+    /// Shows whether the client waits in a command or a pause.
+    fn mark_blocked(&mut self, is_blocked: bool) {
+        if self.is_blocked != is_blocked {
+            self.is_blocked = is_blocked;
+            self.client.peer.mark(Marks::BLOCKED, is_blocked);
+        }
+    }
+
     /// Gives the desk back, unless there is unfinished work on it.
     fn get_up(&mut self, mut desk: Box<Desk>) {
         self.client.publish();
-        let is_blocked = self.stalled == Some(Awaited::Pause) || self.stage == Stage::Doze;
-        self.client.peer.mark(Marks::BLOCKED, is_blocked);
+        self.mark_blocked(self.stalled == Some(Awaited::Pause) || self.stage == Stage::Doze);
         let input_bytes = desk.input.pending().len();
         // What waits in the mail is as good as a reply that waits.
         let mail_bytes = self.presence.mail_bytes();

@@ -132,12 +132,14 @@ fn without_a_password_auth_says_so_as_redis_does() {
 #[test]
 fn the_log_of_the_server_has_no_password() {
     let secret = "a-secret-that-nobody-may-see";
-    let server = Server::launch(&["--requirepass", secret, "--loglevel", "debug"], &[]);
+    let mut server = Server::launch(&["--requirepass", secret, "--loglevel", "debug"], &[]);
     server.wait_until_ready();
     let mut client = server.connect();
     client.ask(&format!("AUTH {secret}"));
     client.ask(&format!("HELLO 3 AUTH default {secret}"));
     client.send(format!("AUTH {secret}\r\n*1\r\nx{secret}\r\n").as_bytes());
     client.rest();
+    server.signal("TERM");
+    assert!(server.wait().success());
     assert!(!server.has_logged(secret), "{:?}", server.log());
 }

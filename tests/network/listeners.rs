@@ -81,9 +81,9 @@ fn a_unix_socket_has_its_mode_and_goes_with_the_server() {
     assert!(list.contains(" flags=U "), "{list}");
     let monitored = ask_unix(&path, "MONITOR\r\nPING");
     assert!(monitored.contains(&format!(" [0 unix:{path}] \"PING\"")), "{monitored}");
-    assert!(server.has_logged(&format!("ready to accept connections at {path}")));
     server.signal("TERM");
     assert!(server.wait().success());
+    assert!(server.has_logged(&format!("ready to accept connections at {path}")));
     assert!(!Path::new(&path).exists());
     assert!(server.has_logged("Removing the unix socket file."));
 }

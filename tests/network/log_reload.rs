@@ -160,7 +160,7 @@ fn a_damaged_log_is_refused_and_the_data_stay() {
     log.write(&whole);
     assert_eq!(client.ask("DEBUG LOADAOF"), "+OK\r\n");
     assert_same("the whole log", &before, &dump(&mut client, DATABASES));
-    assert!(server.has_logged("the data is as it was"));
+    wait_until("it is said", || server.has_logged("the data is as it was"));
 }
 
 #[test]

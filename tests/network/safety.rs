@@ -31,15 +31,17 @@ fn known(server: &Server) -> Client {
 
 #[test]
 fn a_web_browser_that_was_made_to_talk_to_the_server_is_cut_off() {
-    let server = Server::start();
+    let mut server = Server::start();
     for request in ["POST / HTTP/1.1\r\n", "GET / HTTP/1.1\r\nHost: localhost\r\n"] {
         let mut client = server.connect();
         client.send(format!("{request}\r\nSET k v\r\n").as_bytes());
         assert_eq!(client.rest(), b"");
     }
+    assert_eq!(server.connect().ask("EXISTS k"), ":0\r\n");
+    server.signal("TERM");
+    assert!(server.wait().success());
     let warnings = server.log().iter().filter(|line| line.contains(WARNING)).count();
     assert_eq!(warnings, 1, "once a minute");
-    assert_eq!(server.connect().ask("EXISTS k"), ":0\r\n");
 }
 
 #[test]

@@ -70,7 +70,7 @@ fn nobody_is_told_unless_it_is_asked_for() {
 fn a_supervisor_that_is_not_there_does_not_keep_the_server_from_starting() {
     let server = Server::with(&["--supervised", "systemd"]);
     assert_eq!(server.connect().ask("PING"), "+PONG\r\n");
-    assert!(server.has_logged("NOTIFY_SOCKET is not set"));
+    wait_until("it is said", || server.has_logged("NOTIFY_SOCKET is not set"));
     let variables = [("NOTIFY_SOCKET", "/nowhere/at/all")];
     let server = Server::with_environment(&["--supervised", "systemd"], &variables);
     wait_until("it is said", || server.has_logged("cannot tell systemd"));
