@@ -4,7 +4,7 @@
 //! * `format` knows one command in a buffer; [`Reader`] goes through a file, a [`Chunk`] at a time,
 //!   and tells a torn end from corruption.
 //! * [`open()`] is the start of a server: it resolves a manifest of Redis's, takes the [`Lock`],
-//!   creates the file where there is none.
+//!   creates the file where there is none. [`claim`] is for a log that is turned on later.
 //! * [`cut`] takes a torn end off and keeps it beside the file.
 //! * `manifest` reads Redis's list of parts and joins them into one plain file.
 //! * [`check()`] is the operator's view: what a log holds and whether it is whole.
@@ -62,7 +62,7 @@ pub use chunk::{Chunk, Place};
 pub use error::{Corrupt, Error, Reason};
 pub use lock::Lock;
 pub use manifest::Joined;
-pub use open::{Opened, open};
+pub use open::{Opened, claim, open};
 pub use reader::{End, Known, Reader, Step, Torn, TornPart};
 pub use repair::{Cut, cut};
 pub use rewrite::{Rewritten, rewrite};

@@ -52,6 +52,23 @@ pub fn open(path: &Path, known: Known) -> Result<Opened, Error> {
     open_locked(plain, lock, Some(joined), known)
 }
 
+/// Makes the log of this name this process's own, to be written anew: nothing of what it may hold
+/// is looked at. For a manifest it is the plain log that its parts would be joined into. Returns
+/// its name, with all symbolic links resolved.
+///
+/// # Errors
+/// As [`open`], but nothing of what the log holds.
+pub fn claim(path: &Path) -> Result<(PathBuf, Lock), Error> {
+    let path = resolve(path)?;
+    let path = manifest::plain_path(&path).unwrap_or(path);
+    if path.is_dir() {
+        return Err(Error::IsDirectory { path });
+    }
+    let lock = Lock::take(&path)?;
+    remove_left_over(&path)?;
+    Ok((path, lock))
+}
+
 fn open_locked(
     path: PathBuf,
     lock: Lock,

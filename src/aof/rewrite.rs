@@ -8,7 +8,8 @@
 //!    ([`LogHandle::switch`]).
 //!
 //! At any moment the file of the log's name is whole: the old one up to the renaming, the new one
-//! from then on. The file beside it is of no use to anybody else; one that was left by a process
+//! from then on. A log that was turned on a moment ago is in an [`Interim`] file until its first
+//! rewrite gives it its name. The file beside it is of no use to anybody else; one that was left by a process
 //! that died is removed at the start ([`remove_left_over`]).
 //!
 //! The work is done in bursts with pauses as long, so that a server with a thread on every core
@@ -23,10 +24,9 @@ use std::time::{Duration, Instant};
 
 use super::durable::{private_file, with_suffix};
 use super::error::Error;
-use super::writer::{Dump, LogHandle, Marked};
+use super::writer::{Dump, Interim, LogHandle, Marked};
 use crate::store::{Keyspace, SnapshotKey};
 use crate::sync::mpsc::{Receiver, RecvTimeoutError};
-use crate::sync::plain::{AtomicBool, Ordering};
 
 /// How long a burst of work lasts, but for its last step.
 const BURST: Duration = Duration::from_micros(500);
@@ -63,17 +63,18 @@ fn beside(path: &Path) -> PathBuf {
 /// # Errors
 /// When there is something that cannot be removed.
 pub(super) fn remove_left_over(path: &Path) -> Result<(), Error> {
-    let path = beside(path);
-    match std::fs::remove_file(&path) {
+    let rewrite = beside(path);
+    match std::fs::remove_file(&rewrite) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(Error::io("remove the unfinished rewrite", &path)(error))
+            Err(Error::io("remove the unfinished rewrite", &rewrite)(error))
         }
-        _ => Ok(()),
+        _ => Interim::remove_left_over(path)
+            .map_err(Error::io("remove the unfinished beginnings of", path)),
     }
 }
 
-/// Rewrites the log at `path`, which `handle` writes. One at a time. `None` if it was given up
-/// because `stop` was set.
+/// Rewrites the log that is called `path`, which `handle` writes. One at a time. `None` if it was
+/// given up because `gives_up` said so, or because the log was turned off.
 ///
 /// # Errors
 /// When the new file cannot be written, or not take the log's place: the log goes on as it was.
@@ -81,10 +82,14 @@ pub fn rewrite(
     keyspace: &Keyspace,
     handle: &LogHandle,
     path: &Path,
-    stop: &AtomicBool,
+    gives_up: &dyn Fn() -> bool,
 ) -> Result<Option<Rewritten>, Error> {
     let beside = beside(path);
-    let result = Rewrite { keyspace, handle, path, beside: &beside, stop }.run();
+    let result = match (Rewrite { keyspace, handle, path, beside: &beside, gives_up }.run()) {
+        // What fails because the log was turned off is no failure.
+        Err(_) if gives_up() => Ok(None),
+        result => result,
+    };
     if !matches!(result, Ok(Some(_))) {
         // There may be none, and the next start removes it.
         let _ = std::fs::remove_file(&beside);
@@ -98,26 +103,33 @@ struct Rewrite<'r> {
     handle: &'r LogHandle,
     path: &'r Path,
     beside: &'r Path,
-    stop: &'r AtomicBool,
+    gives_up: &'r dyn Fn() -> bool,
 }
 
 impl Rewrite<'_> {
     fn run(&self) -> Result<Option<Rewritten>, Error> {
         let created = private_file().write(true).create(true).truncate(true).open(self.beside);
         let mut file = created.map_err(self.failed("create"))?;
-        let old = File::open(self.path).map_err(Error::io("open", self.path))?;
         // Whoever may read the log now may read it after the rewrite.
-        let mode = old.metadata().map_err(Error::io("look at", self.path))?.permissions();
-        file.set_permissions(mode).map_err(self.failed("set the mode of"))?;
+        match std::fs::metadata(self.path) {
+            Ok(old) => {
+                file.set_permissions(old.permissions()).map_err(self.failed("set the mode of"))?;
+            }
+            // It was turned on just now.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(Error::io("look at", self.path)(error)),
+        }
         let Some((keys, marked)) = self.dump(&mut file)? else {
             return Ok(None);
         };
         // Before the copies: a sync of all at once would keep the writer waiting at the end.
         file.sync_all().map_err(self.failed("sync"))?;
+        let old = File::open(&marked.file).map_err(Error::io("open", &marked.file))?;
         let Some(copied) = self.copy_since(&mut file, &old, marked.place)? else {
             return Ok(None);
         };
-        let bytes = self.handle.switch(self.beside, copied).map_err(Error::Writer)?;
+        let switched = self.handle.switch(self.beside, marked.number, copied);
+        let bytes = switched.map_err(Error::Writer)?;
         Ok(Some(Rewritten { keys, bytes }))
     }
 
@@ -127,8 +139,7 @@ impl Rewrite<'_> {
 
     /// Whether to give up.
     fn is_stopped(&self) -> bool {
-        // Relaxed: a word to a thread that looks at it now and then.
-        self.stop.load(Ordering::Relaxed)
+        (self.gives_up)()
     }
 
     /// Writes all keys as they are at one moment; returns how many, and where in the log it is.

@@ -42,8 +42,14 @@ impl Reloading {
             // A transaction is one entry of the log, which is not yet there.
             return Err(Refusal::Text("ERR DEBUG LOADAOF is not possible inside MULTI"));
         }
-        if persistence.handle().is_none() {
+        if !persistence.is_on() {
             log::warn!("There is no log to be loaded: start with --aof-path");
+            return Err(FAILED);
+        }
+        if !persistence.is_whole() {
+            log::warn!(
+                "There is no log to be loaded until it has been rewritten for the first time"
+            );
             return Err(FAILED);
         }
         if context.have_all_out() != Admission::Run {

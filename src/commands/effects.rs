@@ -104,6 +104,11 @@ const EFFECTS: &[Effect] = &[
             Ok(())
         },
     },
+    // The last one: what fails before leaves the log alone.
+    Effect {
+        names: &["appendonly"],
+        apply: |context, config| context.state.persistence.turn(config.append_only),
+    },
 ];
 
 /// Brings the settings of these names into force, all of them or, when one cannot be, none.

@@ -142,7 +142,7 @@ pub use occasional::Occasional;
 pub use open_files::fit_clients;
 pub use output_limits::{OutputClass, OutputLimits};
 pub use peers::{ClientFigures, Marks, Peer, Rest};
-pub use persistence::{Loading, Persistence};
+pub use persistence::{Loading, LogSwitch, Persistence};
 pub use post::{Carrier, Letter, Message, Parcel, Post};
 pub use progress::{Awaited, Position, Progress};
 pub use pubsub::{Kind, Registry as Channels};

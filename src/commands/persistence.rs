@@ -6,13 +6,17 @@
 //! flagged `loading` run. Afterwards commands flagged `write` run as long as the log takes changes:
 //! while it cannot be written to they are refused with the reason, and while it has no room they
 //! wait (see the `engine` module).
+//!
+//! CONFIG SET turns the log off and on (`server::log_switch`). Whether it is *on* is a word of its
+//! own: a log that was on once has a writer for ever, which takes what everybody logs and, while it
+//! is off, forgets it. It *begins* a moment after it was turned on, when nobody changes keys.
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use super::rewriting::{RewriteRefusal, Rewriting};
 use crate::aof::writer::LogHandle;
 use crate::config::{AppendFsync, Config};
-use crate::sync::plain::{AtomicU64, Ordering};
+use crate::sync::plain::{AtomicBool, AtomicU64, Ordering};
 use crate::sync::{Arc, OnceLock};
 
 /// What must be asked before a command runs.
@@ -26,10 +30,21 @@ pub(super) enum Stage {
     Logged = 2,
 }
 
+/// What turns the log on or off, or says why it cannot.
+pub type LogSwitch = Box<dyn Fn(bool) -> Result<(), String> + Send + Sync>;
+
+/// Redis's words for it.
+const CANNOT_TURN_ON: &str = "Unable to turn on AOF. Check server logs.";
+
 /// The log, from the commands' side.
 pub struct Persistence {
     /// A [`Stage`], as a number.
     stage: AtomicU64,
+    /// Whether there is a log, as CONFIG has it.
+    is_on: AtomicBool,
+    /// Whether its writer writes.
+    is_begun: AtomicBool,
+    switch: OnceLock<LogSwitch>,
     handle: OnceLock<Arc<LogHandle>>,
     /// How far the loading is.
     pub loading: Loading,
@@ -45,9 +60,13 @@ pub struct Persistence {
 impl Persistence {
     /// Before anything is loaded. A server whose configuration has a log is loading from the start.
     pub(super) fn new(config: &Config) -> Persistence {
-        let stage = if config.aof_path.is_some() { Stage::Loading } else { Stage::Open };
+        let is_on = config.log_path().is_some();
+        let stage = if is_on { Stage::Loading } else { Stage::Open };
         Persistence {
             stage: AtomicU64::new(stage as u64),
+            is_on: AtomicBool::new(is_on),
+            is_begun: AtomicBool::new(false),
+            switch: OnceLock::new(),
             handle: OnceLock::new(),
             loading: Loading::default(),
             rewriting: Rewriting::default(),
@@ -62,10 +81,71 @@ impl Persistence {
     /// second call does nothing.
     pub(super) fn begin(&self, handle: Arc<LogHandle>) {
         if self.handle.set(handle).is_ok() {
-            self.push_policy();
+            self.begin_again();
             // Release: who sees the stage sees the handle and all that was loaded.
             self.stage.store(Stage::Logged as u64, Ordering::Release);
         }
+    }
+
+    /// The writer writes from now on.
+    pub(super) fn begin_again(&self) {
+        // Relaxed, here and below: no CONFIG SET runs when it changes but the one that changes it,
+        // and others look at it for a figure or to have another look later.
+        self.is_begun.store(true, Ordering::Relaxed);
+        self.push_policy();
+    }
+
+    /// Whether the log that was turned on is written.
+    pub fn is_begun(&self) -> bool {
+        self.is_begun.load(Ordering::Relaxed)
+    }
+
+    /// Has the writer forget what comes from now on.
+    pub(super) fn end(&self) {
+        self.set_on(false);
+        self.is_begun.store(false, Ordering::Relaxed);
+        self.rewriting.give_up();
+        if let Some(handle) = self.handle() {
+            // Nobody waits for it.
+            drop(handle.lie_down());
+        }
+    }
+
+    /// Whether there is a log, also one that is loading or that was just turned on.
+    pub fn is_on(&self) -> bool {
+        self.is_on.load(Ordering::Relaxed)
+    }
+
+    /// Says whether there is a log.
+    pub fn set_on(&self, is_on: bool) {
+        self.is_on.store(is_on, Ordering::Relaxed);
+    }
+
+    /// Whether the log is on and its file would do to start again with: not before the first
+    /// rewrite after it was turned on.
+    pub fn is_whole(&self) -> bool {
+        self.is_begun() && self.handle().is_some_and(|handle| handle.is_whole())
+    }
+
+    /// Says what turns the log on and off. The first one stays.
+    pub fn set_switch(&self, switch: LogSwitch) {
+        // A second call would be a bug without consequence.
+        let _ = self.switch.set(switch);
+    }
+
+    /// Turns the log on or off, unless it is so already.
+    pub(super) fn turn(&self, is_on: bool) -> Result<(), String> {
+        if is_on == self.is_on() {
+            return Ok(());
+        }
+        if self.is_loading() {
+            return Err("The log is being loaded. Try again when it is.".to_owned());
+        }
+        let switch = self.switch.get().ok_or(CANNOT_TURN_ON)?;
+        switch(is_on).map_err(|reason| {
+            log::error!("The log cannot be turned on: {reason}");
+            CANNOT_TURN_ON.to_owned()
+        })
     }
 
     /// What to ask before commands run.
@@ -123,9 +203,9 @@ impl Persistence {
 
     /// Begins to rewrite the log in the background.
     pub(super) fn rewrite(&self) -> Result<(), RewriteRefusal> {
-        match self.handle() {
-            Some(_) => self.rewriting.ask(),
-            None => Err(RewriteRefusal::NoLog),
+        match self.is_on() {
+            true => self.rewriting.ask(),
+            false => Err(RewriteRefusal::NoLog),
         }
     }
 
@@ -138,6 +218,7 @@ impl Persistence {
         let size = u128::from(status.current_bytes);
         let base = u128::from(status.base_bytes.max(1));
         percentage > 0
+            && self.is_whole()
             && status.is_writing
             && status.current_bytes > self.rewrite_min_size_bytes()
             && size * 100 / base >= u128::from(percentage) + 100
@@ -151,7 +232,7 @@ impl Persistence {
     }
 
     /// When the log is synced.
-    pub(super) fn append_fsync(&self) -> AppendFsync {
+    pub fn append_fsync(&self) -> AppendFsync {
         // Relaxed, here and below: a setting, by which nothing is published.
         AppendFsync::of_number(self.append_fsync.load(Ordering::Relaxed))
     }
@@ -163,7 +244,7 @@ impl Persistence {
     }
 
     fn push_policy(&self) {
-        if let Some(handle) = self.handle() {
+        if let Some(handle) = self.handle().filter(|_| self.is_begun()) {
             handle.set_policy(self.append_fsync());
         }
     }
@@ -271,7 +352,8 @@ mod tests {
 
     #[test]
     fn a_server_with_a_log_begins_by_loading() {
-        let config = Config { aof_path: Some("log".into()), ..Config::default() };
+        let config =
+            Config { aof_path: Some("log".into()), append_only: true, ..Config::default() };
         assert!(Persistence::new(&config).is_loading());
     }
 

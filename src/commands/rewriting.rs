@@ -1,8 +1,14 @@
 //! Rewriting the log and loading it again, between those who ask for it, the thread that does it,
-//! and INFO. One thread does both, so neither meets the other.
+//! and INFO. One thread does both, so neither meets the other. It also begins a log that is turned
+//! on, since that ends with a rewrite.
+//!
+//! Each rewrite has a number. One that was given up, because the log was turned off, may still be
+//! on its way to its end when the next one is asked for; by the number it knows that it is not
+//! wanted, and its end is nobody's concern.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use crate::aof::writer::Interim;
 use crate::store::Ownership;
 use crate::sync::mpsc::{Receiver, Sender, channel};
 use crate::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,8 +16,10 @@ use crate::sync::{Mutex, MutexGuard, PoisonError};
 /// What the thread is asked for.
 #[derive(Debug)]
 pub enum LogRequest {
-    /// To write the log anew.
-    Rewrite,
+    /// To write the log anew, in the rewrite of this number.
+    Rewrite(u64),
+    /// To begin the log in this file, and then the same.
+    Start(Interim, u64),
     /// To load it again.
     Reload(Reload),
 }
@@ -104,14 +112,55 @@ impl Rewriting {
 
     /// Asks the thread to rewrite the log.
     pub(super) fn ask(&self) -> Result<(), RewriteRefusal> {
+        self.ask_for(LogRequest::Rewrite)
+    }
+
+    /// Asks the thread to begin the log, which was turned on just now, in this file; false if it
+    /// has ended.
+    pub fn ask_start(&self, interim: Interim) -> bool {
+        // Those that were asked for before are given up.
+        self.give_up();
+        self.ask_for(|number| LogRequest::Start(interim, number)).is_ok()
+    }
+
+    fn ask_for(&self, request: impl FnOnce(u64) -> LogRequest) -> Result<(), RewriteRefusal> {
         let mut facts = self.facts();
         if facts.asked.is_some() {
             return Err(RewriteRefusal::UnderWay);
         }
         let requests = facts.requests.as_ref().ok_or(RewriteRefusal::Failed)?;
-        requests.send(LogRequest::Rewrite).map_err(|_| RewriteRefusal::Failed)?;
+        requests.send(request(facts.count + 1)).map_err(|_| RewriteRefusal::Failed)?;
         facts.begin();
         Ok(())
+    }
+
+    /// Says that the thread has ended.
+    pub fn thread_has_ended(&self) {
+        self.facts().requests = None;
+    }
+
+    /// Whether there is a thread.
+    pub fn has_thread(&self) -> bool {
+        self.facts().requests.is_some()
+    }
+
+    /// Whether the rewrite of this number is still wanted.
+    pub fn is_wanted(&self, number: u64) -> bool {
+        self.facts().is_wanted(number)
+    }
+
+    /// The rewrite under way is not wanted any more.
+    pub(super) fn give_up(&self) {
+        self.facts().asked = None;
+    }
+
+    /// The number of the one that is under way, or that begins now.
+    pub fn begin_or_go_on(&self) -> u64 {
+        let mut facts = self.facts();
+        if facts.asked.is_none() {
+            facts.begin();
+        }
+        facts.count
     }
 
     /// Asks the thread to load the log again; the exclusion is given back when it has. Returns
@@ -131,19 +180,22 @@ impl Rewriting {
         Ok(ended)
     }
 
-    /// Notes that the thread begins by itself; false if it has been asked at this moment.
-    pub fn begin_unasked(&self) -> bool {
+    /// Notes that the thread begins by itself; the number, if it has not been asked at this moment.
+    pub fn begin_unasked(&self) -> Option<u64> {
         let mut facts = self.facts();
-        let is_free = facts.asked.is_none();
-        if is_free {
-            facts.begin();
+        if facts.asked.is_some() {
+            return None;
         }
-        is_free
+        facts.begin();
+        Some(facts.count)
     }
 
-    /// Notes how the one under way has ended.
-    pub fn end(&self, is_well: bool) {
+    /// Notes how the one of this number has ended, if it was wanted to the end.
+    pub fn end(&self, number: u64, is_well: bool) {
         let mut facts = self.facts();
+        if !facts.is_wanted(number) {
+            return;
+        }
         facts.last_took = facts.asked.take().map(|asked| asked.elapsed());
         facts.last_is_well = is_well;
         facts.failures_in_a_row = if is_well { 0 } else { facts.failures_in_a_row + 1 };
@@ -171,6 +223,10 @@ impl Rewriting {
 }
 
 impl Facts {
+    fn is_wanted(&self, number: u64) -> bool {
+        self.asked.is_some() && self.count == number
+    }
+
     fn begin(&mut self) {
         self.asked = Some(Instant::now());
         self.count += 1;

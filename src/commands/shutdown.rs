@@ -8,6 +8,7 @@
 use std::fmt;
 
 use super::context::Context;
+use super::persistence::Persistence;
 use super::refusal::Refusal;
 use super::row::{Argument, ArgumentKind, Flags, Handler, Outcome, Row};
 use crate::resp::Args;
@@ -101,7 +102,7 @@ fn shutdown<'a>(context: &mut Context<'_>, args: &Args<'a>) -> Outcome<'a> {
         return Err(Refusal::Text("ERR No shutdown in progress."));
     }
     let persistence = &context.state.persistence;
-    if let Some(why) = obstacle(saves, persistence.refusal().as_deref(), &context.state.config) {
+    if let Some(why) = obstacle(saves, persistence.refusal().as_deref(), state(persistence)) {
         if !forces {
             log::warn!("SHUTDOWN is refused (FORCE would do it nevertheless): {why}");
             return Err(Refusal::Text("ERR Errors trying to SHUTDOWN. Check logs."));
@@ -115,29 +116,46 @@ fn shutdown<'a>(context: &mut Context<'_>, args: &Args<'a>) -> Outcome<'a> {
     Ok(())
 }
 
+/// What there is to stop with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Log {
+    Off,
+    /// It was turned on and has not got its name.
+    Beginning,
+    On,
+}
+
+fn state(persistence: &Persistence) -> Log {
+    match persistence.is_on() {
+        false => Log::Off,
+        true if persistence.is_whole() || persistence.is_loading() => Log::On,
+        true => Log::Beginning,
+    }
+}
+
 /// What would be lost by a stop that is meant to lose nothing.
-fn obstacle(saves: bool, refusal: Option<&str>, config: &crate::config::Config) -> Option<String> {
-    match refusal {
-        Some(text) => Some(format!("the log cannot be written: {text}")),
-        None if saves && config.aof_path.is_none() => {
+fn obstacle(saves: bool, refusal: Option<&str>, log: Log) -> Option<String> {
+    match (refusal, log) {
+        (Some(text), _) => Some(format!("the log cannot be written: {text}")),
+        // Redis's words.
+        (None, Log::Beginning) => Some("Writing initial AOF, can't exit.".to_owned()),
+        (None, Log::Off) if saves => {
             Some("there is no append only file that SAVE could save to".to_owned())
         }
-        None => None,
+        (None, _) => None,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Config;
 
     #[test]
     fn a_stop_that_loses_nothing_meets_no_obstacle() {
-        let without_log = Config::default();
-        let with_log = Config { aof_path: Some("log".into()), ..Config::default() };
-        assert_eq!(obstacle(false, None, &without_log), None);
-        assert_eq!(obstacle(true, None, &with_log), None);
-        assert!(obstacle(true, None, &without_log).is_some());
-        assert!(obstacle(false, Some("MISCONF full"), &with_log).is_some());
+        assert_eq!(obstacle(false, None, Log::Off), None);
+        assert_eq!(obstacle(true, None, Log::On), None);
+        assert!(obstacle(true, None, Log::Off).is_some());
+        assert!(obstacle(false, None, Log::Beginning).is_some());
+        assert!(obstacle(false, Some("MISCONF full"), Log::On).is_some());
     }
 }

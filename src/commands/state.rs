@@ -146,10 +146,25 @@ impl ServerState {
         self.persistence.begin(handle);
     }
 
+    /// Has changes written again, after [`end_log`](ServerState::end_log), by a writer that has
+    /// begun. All others are out of the keyspace.
+    pub fn begin_log_again(&self) {
+        self.set_strict(self.persistence.append_fsync());
+        self.persistence.begin_again();
+    }
+
+    /// Turns the log off: nothing that comes from now on is written, and no reply to it waits.
+    pub fn end_log(&self) {
+        self.set_strict(AppendFsync::No);
+        self.persistence.end();
+    }
+
     /// Has the log synced in another way from now on.
     pub(super) fn set_append_fsync(&self, when: AppendFsync) {
         // What is acknowledged from now on waits for its sync: its changes must be noted before.
-        self.set_strict(when);
+        if self.persistence.is_on() {
+            self.set_strict(when);
+        }
         self.persistence.set_append_fsync(when);
     }
 

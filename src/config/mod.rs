@@ -116,11 +116,11 @@ pub struct Config {
     pub proto_max_bulk_len_bytes: usize,
     /// The longest command that is received only in part.
     pub client_query_buffer_limit_bytes: usize,
-    /// The log of changes, or the manifest of one of Redis's; no log without it.
+    /// The log of changes, or the manifest of one of Redis's.
     pub aof_path: Option<PathBuf>,
     /// Whether that path was not given, but found by [`find_log`](Config::find_log).
     pub is_log_found: bool,
-    /// Whether to have a log also if no path is given.
+    /// Whether to have a log. A path that is given means so too: of the two the later one counts.
     pub append_only: bool,
     /// Its name then.
     pub append_filename: String,
@@ -163,6 +163,18 @@ impl Config {
         let there = [path.clone(), manifest, old].into_iter().find(|path| path.exists());
         self.aof_path = Some(there.unwrap_or(path));
         self.is_log_found = true;
+    }
+
+    /// The path of the log, if there is to be one.
+    pub fn log_path(&self) -> Option<&Path> {
+        self.aof_path.as_deref().filter(|_| self.append_only)
+    }
+
+    /// Where a log is that is turned on when there was none: where the next start would look for
+    /// it first.
+    pub fn new_log_path(&self) -> PathBuf {
+        let found = || Path::new(&self.append_dirname).join(&self.append_filename);
+        self.aof_path.clone().unwrap_or_else(found)
     }
 
     /// The number of workers to start: what was asked for, or one per core this process may use,

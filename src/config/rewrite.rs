@@ -56,6 +56,8 @@ pub fn rewritten(old: &[u8], current: &Config) -> Result<Vec<u8>, String> {
     let mut new = lines.join(&b'\n');
     let is_set = |config: &Config| config.dir != Config::default().dir;
     let mut missing = stale_lines(&new, current)?;
+    // `aof-path` means `appendonly yes`: what else there is to say is found out when it is there.
+    let are_all = missing.is_empty();
     if !is_set(&meaning(&new, folder)?)
         && is_set(current)
         && let Some((row, _)) = directives::find(DIR.as_bytes())
@@ -64,6 +66,12 @@ pub fn rewritten(old: &[u8], current: &Config) -> Result<Vec<u8>, String> {
     }
     if !missing.is_empty() {
         append(&mut new, missing);
+    }
+    if !are_all {
+        let missing = stale_lines(&new, current)?;
+        if !missing.is_empty() {
+            append(&mut new, missing);
+        }
     }
     match stale_lines(&new, current)?.as_slice() {
         [] => Ok(new),

@@ -107,22 +107,27 @@ fn load(
     let rewritten_path = path.clone();
     let options = LogOptions { path, length, policy, places };
     let handle = LogHandle::start(options, consumer).map_err(Error::log)?;
-    rewriter::start(Arc::clone(state), rewritten_path, Arc::clone(stop))?;
-    for alarm in alarms {
-        handle.on_progress(Box::new(move || alarm.ring()));
-    }
+    listen(&handle, &alarms);
+    rewriter::start(Arc::clone(state), rewritten_path, alarms, Arc::clone(stop))?;
     state.begin_log(handle);
     Ok(Loaded::Ready(lock))
 }
 
+/// Has the alarms rung whenever the log changes.
+pub(super) fn listen(handle: &LogHandle, alarms: &[Arc<Alarm>]) {
+    for alarm in alarms.iter().cloned() {
+        handle.on_progress(Box::new(move || alarm.ring()));
+    }
+}
+
 /// The size of a ring for so many workers: the half of it that is kept for those who have asked for
 /// room (see [`crate::ring`]) holds what all of them may take.
-fn ring_slots(workers: usize) -> usize {
+pub(super) fn ring_slots(workers: usize) -> usize {
     (2 * workers * WORKER_SLOTS).next_power_of_two().max(RING_SLOTS_MIN)
 }
 
-/// Which database belongs to which place of the keyspace, after all that was loaded.
-fn places(state: &ServerState) -> Places {
+/// Which database belongs to which place of the keyspace, as it is now.
+pub(super) fn places(state: &ServerState) -> Places {
     let local = state.keyspace.join();
     let session = local.pin();
     Places::in_order(state.keyspace.places(&session))

@@ -34,6 +34,7 @@ mod doze;
 mod listen;
 mod load;
 mod loading;
+mod log_switch;
 mod panics;
 mod ping;
 mod reloader;
@@ -67,7 +68,6 @@ use self::supervision::Supervisor;
 use self::waits::Alarm;
 use self::worker::{Arrival, Inbox};
 use crate::aof::Lock;
-use crate::aof::writer::LogHandle;
 use crate::commands::{self, Carrier, Parcel, ServerState};
 use crate::config::Config;
 use crate::error::Error;
@@ -103,8 +103,8 @@ pub fn run(mut config: Config, build: Build) -> Result<(), Error> {
     listeners.log_others();
     info!("PID: {}", std::process::id());
 
-    let path = config.aof_path.as_deref();
-    let opened = path.map(|path| crate::aof::open(path, commands::is_logged)).transpose();
+    let opened =
+        config.log_path().map(|path| crate::aof::open(path, commands::is_logged)).transpose();
     let opened = opened.map_err(Error::log)?;
     // Not before the address and the log are its own: another server may have the same file.
     let _pid_file = PidFile::write(&config);
@@ -117,6 +117,8 @@ pub fn run(mut config: Config, build: Build) -> Result<(), Error> {
     let rung = alarms.clone();
     let bell = move || rung.iter().for_each(|alarm| alarm.ring());
     state.keyspace.exclusion().on_change(Box::new(bell));
+    let path = opened.as_ref().map(|opened| opened.path.clone());
+    log_switch::install(&state, path, alarms.clone(), Arc::clone(&stop));
     let loader =
         opened.map(|opened| Loader::start(Arc::clone(&state), opened, alarms, Arc::clone(&stop)));
     let loader = loader.transpose()?;
@@ -132,7 +134,7 @@ pub fn run(mut config: Config, build: Build) -> Result<(), Error> {
                 Error::EventLoop { name, source }
             })?;
         let supervisor = Supervisor::new(state.config.supervised);
-        let (state, ended) = (&*state, crew.ended);
+        let (state, ended) = (&state, crew.ended);
         let server = Running { state, signals, asked, supervisor, ended, workers, loader, stop };
         server.serve(acceptor).await
     });
@@ -153,7 +155,7 @@ const DISK_PATIENCE: Duration = Duration::from_secs(30);
 
 /// A server from its start to its end, as the main thread sees it.
 struct Running<'s> {
-    state: &'s ServerState,
+    state: &'s Arc<ServerState>,
     signals: Signals,
     /// Told when a client wants the server to stop.
     asked: Arc<Notify>,
@@ -251,12 +253,9 @@ impl Running<'_> {
         Ok(())
     }
 
-    /// Has the log written and synced. No worker is left to change anything.
+    /// Has the log written and synced, and waits for one that was just turned on. No worker is left to change anything.
     async fn stop_log(&mut self) -> Result<(), Error> {
-        let Some(handle) = self.state.persistence.handle() else {
-            return Ok(());
-        };
-        let stopped = stop_on_a_thread(Arc::clone(handle))?;
+        let stopped = stop_on_a_thread(Arc::clone(self.state))?;
         tokio::select! {
             biased;
             signal = self.signals.stop() => Err(interrupted(signal)),
@@ -279,11 +278,16 @@ async fn loaded(loader: &mut Option<Loader>) -> Result<Loaded, Error> {
 }
 
 /// Stops the log without keeping this thread from signals.
-fn stop_on_a_thread(handle: Arc<LogHandle>) -> Result<oneshot::Receiver<Result<(), Error>>, Error> {
+fn stop_on_a_thread(
+    state: Arc<ServerState>,
+) -> Result<oneshot::Receiver<Result<(), Error>>, Error> {
     let (done, stopped) = oneshot::channel();
     let body = move || {
+        log_switch::await_whole(&state);
+        let handle = state.persistence.handle();
+        let result = handle.map_or(Ok(()), |handle| handle.stop(DISK_PATIENCE));
         // Nobody listens only after a second signal.
-        let _ = done.send(handle.stop(DISK_PATIENCE).map_err(Error::log));
+        let _ = done.send(result.map_err(Error::log));
     };
     let name = LOG_STOPPER.to_owned();
     match thread::Builder::new().name(name.clone()).spawn(body) {

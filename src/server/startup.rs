@@ -73,7 +73,7 @@ pub fn enter_folder(config: &mut Config) -> Result<(), String> {
     std::env::set_current_dir(&config.dir).map_err(|error| format!("dir '{dir}': {error}"))?;
     config.dir = std::env::current_dir().map_err(|error| format!("dir '{dir}': {error}"))?;
     config.find_log();
-    let folder = config.aof_path.as_deref().filter(|_| config.is_log_found).and_then(Path::parent);
+    let folder = config.log_path().filter(|_| config.is_log_found).and_then(Path::parent);
     if let Some(folder) = folder.filter(|folder| !folder.as_os_str().is_empty()) {
         let failed = |error| format!("cannot create the folder '{}': {error}", folder.display());
         fs::create_dir_all(folder).map_err(failed)?;
@@ -120,7 +120,7 @@ pub fn warn_of_settings(config: &Config) {
     }
     let snapshot = directives::find(b"dbfilename").map(|(row, _)| row.show(config));
     let snapshot = String::from_utf8(snapshot.unwrap_or_default()).unwrap_or_default();
-    if !snapshot.is_empty() && config.aof_path.is_none() && Path::new(&snapshot).is_file() {
+    if !snapshot.is_empty() && config.log_path().is_none() && Path::new(&snapshot).is_file() {
         warn!(
             "WARNING: the snapshot '{snapshot}' in {} is not loaded: there are no snapshots (RDB) \
              here, only a log of changes (appendonly)",

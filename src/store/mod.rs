@@ -105,6 +105,9 @@ pub struct Keyspace {
     collector: Collector,
 }
 
+/// Where changes will be logged: see [`Keyspace::prepare_log`].
+pub struct ReadyLog(Log);
+
 /// Memory of the keyspace.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct MemoryReport {
@@ -177,11 +180,28 @@ impl Keyspace {
     /// # Panics
     /// If changes are logged already.
     pub fn start_log(&self, slots: usize) -> Consumer {
-        // Relaxed: whoever took a block of versions has finished with it.
+        let (ready, consumer) = self.prepare_log(slots);
+        self.begin_log(ready);
+        consumer
+    }
+
+    /// The first half of [`start_log`](Keyspace::start_log), after which nothing is logged yet: it
+    /// takes somebody who consumes, and to find one may fail. Nobody changes a key from here on
+    /// until the second half.
+    pub fn prepare_log(&self, slots: usize) -> (ReadyLog, Consumer) {
+        // Relaxed: whoever took a block of versions has finished with it, or goes on with those of
+        // it, which are all below.
         let first = self.versions.load(Ordering::Relaxed).max(snapshot::FIRST_TICKET);
         let (ring, consumer) = Ring::new(slots, first);
-        assert!(self.log.set(Log::new(ring)).is_ok(), "changes are logged already");
-        consumer
+        (ReadyLog(Log::new(ring)), consumer)
+    }
+
+    /// The second half.
+    ///
+    /// # Panics
+    /// If changes are logged already.
+    pub fn begin_log(&self, ready: ReadyLog) {
+        assert!(self.log.set(ready.0).is_ok(), "changes are logged already");
     }
 
     /// For each place of a database's tables the database it belongs to now and the number of its

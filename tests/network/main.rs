@@ -31,6 +31,7 @@ mod log_recovery;
 mod log_reload;
 mod log_rewrite;
 mod log_settings;
+mod log_switch;
 mod long_commands;
 mod many_clients;
 mod model;

@@ -3,7 +3,7 @@
 
 use super::error::plain_text;
 use super::shared::Shared;
-use log::{error, info};
+use log::{error, info, warn};
 use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -85,6 +85,19 @@ impl Failure {
             info!("the log {path} is written again, after {seconds:.1} s; nothing of it is lost");
             on.shared.set_refusal(None);
             on.shared.announce();
+        }
+    }
+
+    /// Takes writes again, since the log is turned off.
+    pub(super) fn give_up(failure: &mut Option<Failure>, on: &On<'_>) {
+        if let Some(failure) = failure.take() {
+            let path = on.path.display();
+            warn!(
+                "the log {path} is turned off while it cannot be written ({}): it lacks the last \
+                 changes",
+                failure.text
+            );
+            on.shared.set_refusal(None);
         }
     }
 

@@ -11,12 +11,16 @@
 //! # When it does not take entries
 //! While the disk fails and a good deal is waiting in memory, and while a sync is so late that
 //! going on would promise too much. The ring fills then, and those who change keys wait.
+//!
+//! What it does while the log is turned off is in `dormancy`.
+
+mod dormancy;
 
 use super::LogOptions;
 use super::error::WriteError;
 use super::failure::{Failure, On, Watch};
 use super::medium::Medium;
-use super::shared::{Marked, Request, Shared};
+use super::shared::{Change, Marked, Request, Shared};
 use super::storage::Storage;
 use super::syncer::{Goal, Report, Syncer};
 use super::translate::{Translated, Translator};
@@ -29,11 +33,14 @@ use crate::sync::plain::Ordering;
 use log::warn;
 use std::collections::VecDeque;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// Bytes of commands that a turn takes.
 const TURN_BYTES: u64 = 256 * 1024;
+
+/// Entries that a turn takes while the log is off.
+const TURN_ENTRIES: usize = 4096;
 
 /// Between turns, when replies do not wait.
 const NAP: Duration = Duration::from_millis(2);
@@ -69,7 +76,9 @@ pub(super) struct Flusher {
     medium: Medium,
     syncer: Syncer,
     policy: AppendFsync,
+    /// The file that is written, and the name of the log.
     path: PathBuf,
+    name: PathBuf,
     failure: Option<Failure>,
     /// Which file it is, counted from the start.
     file: u64,
@@ -78,10 +87,14 @@ pub(super) struct Flusher {
     /// The writing waits for a sync, and this was said.
     is_delayed: bool,
     empty_naps: u32,
-    /// Those who wait for marks that have not come.
-    mark_waiters: Vec<Sender<Marked>>,
+    /// Those who wait for marks that have not come, and from which ticket on.
+    mark_waiters: Vec<(Sender<Marked>, u64)>,
     /// Marks that have come and are not written.
     marks: Vec<(Sender<Marked>, Marked)>,
+    /// The log is off.
+    is_dormant: bool,
+    /// It is to be, once all before this ticket is written; and those who are to be told.
+    lies_down: Option<(u64, Vec<Sender<()>>)>,
     stop: Option<Sender<Result<(), WriteError>>>,
 }
 
@@ -106,6 +119,7 @@ impl Flusher {
             medium,
             syncer,
             policy,
+            name: path.clone(),
             path,
             failure: None,
             file: 0,
@@ -114,6 +128,8 @@ impl Flusher {
             empty_naps: 0,
             mark_waiters: Vec::new(),
             marks: Vec::new(),
+            is_dormant: false,
+            lies_down: None,
             stop: None,
         })
     }
@@ -129,6 +145,7 @@ impl Flusher {
             self.bring(now);
             self.tell_marks();
             self.publish();
+            self.lie_down();
             if self.stop.is_some() && self.has_stopped(taken) {
                 break;
             }
@@ -160,11 +177,13 @@ impl Flusher {
                     self.shared.announce();
                 }
             }
-            Request::Mark(waiter) => self.mark_waiters.push(waiter),
-            Request::Switch(file, copied, waiter) => {
+            Request::Mark(waiter, from) => self.expect_mark(waiter, from),
+            Request::Switch(change, waiter) => {
                 // Who asked may have gone.
-                let _ = waiter.send(self.switch(&file, copied));
+                let _ = waiter.send(self.switch(&change));
             }
+            Request::LieDown(waiter) => self.wish_to_lie_down(waiter),
+            Request::Begin(interim, policy, waiter) => self.begin(interim, policy, &waiter),
             Request::Stop(waiter) => self.stop = Some(waiter),
         }
     }
@@ -195,10 +214,14 @@ impl Flusher {
 
     /// Takes entries out of the ring and makes commands of them; how many entries.
     fn take(&mut self) -> usize {
+        if self.is_dormant {
+            return self.skim();
+        }
         let output = self.medium.output();
         let end = output.end() + TURN_BYTES;
-        let (mut taken, mut is_marked) = (0, false);
+        let (mut taken, mut is_marked, mut ticket) = (0, false, 0);
         while output.end() < end && !is_marked {
+            ticket = self.consumer.position();
             let Some(read) = self.consumer.next() else {
                 break;
             };
@@ -216,23 +239,30 @@ impl Flusher {
         let place = output.end();
         self.consumer.release();
         if is_marked {
-            self.mark(place);
+            self.mark(ticket, place);
         }
         taken
     }
 
+    /// Notes that somebody waits for a mark. While the log is off none has a place.
+    fn expect_mark(&mut self, waiter: Sender<Marked>, from: u64) {
+        if !self.is_dormant {
+            self.mark_waiters.push((waiter, from));
+        }
+    }
+
     /// Notes the place of a mark for all who wait for one.
-    fn mark(&mut self, place: u64) {
+    fn mark(&mut self, ticket: u64, place: u64) {
         // They have said so before the mark entered, so it is here by now.
         while let Ok(request) = self.inbox.try_recv() {
             match request {
-                Request::Mark(waiter) => self.mark_waiters.push(waiter),
+                Request::Mark(waiter, from) => self.expect_mark(waiter, from),
                 other => self.put_off.push_back(other),
             }
         }
-        for waiter in self.mark_waiters.drain(..) {
-            let places = self.translator.places().clone();
-            self.marks.push((waiter, Marked { place, places }));
+        for (waiter, _) in self.mark_waiters.extract_if(.., |(_, from)| *from <= ticket) {
+            let (places, file) = (self.translator.places().clone(), self.path.clone());
+            self.marks.push((waiter, Marked { place, places, file, number: self.file }));
         }
     }
 
@@ -358,8 +388,12 @@ impl Flusher {
         }
     }
 
-    fn switch(&mut self, file: &Path, copied: u64) -> Result<u64, WriteError> {
-        let switch = |source| WriteError::Switch { path: file.to_owned(), source };
+    fn switch(&mut self, change: &Change) -> Result<u64, WriteError> {
+        let Change { file, instead_of, copied } = change;
+        let switch = |source| WriteError::Switch { path: file.clone(), source };
+        if *instead_of != self.file {
+            return Err(switch(io::Error::other("the log is in another file by now")));
+        }
         if let Some(failure) = &self.failure {
             return Err(switch(io::Error::other(failure.text().to_owned())));
         }
@@ -367,11 +401,13 @@ impl Flusher {
             self.fail(&cause);
             return Err(switch(io::Error::from(cause.kind())));
         }
-        if copied > self.medium.written() {
+        if *copied > self.medium.written() {
             return Err(switch(io::Error::from(io::ErrorKind::InvalidInput)));
         }
-        let old = self.medium.switch(file, copied).map_err(switch)?;
+        let old = self.medium.switch(file, *copied).map_err(switch)?;
+        old.discard();
         self.syncer.close(old);
+        self.path.clone_from(&self.name);
         self.file += 1;
         self.syncer.move_to(self.medium.storage().clone(), self.goal());
         let length = self.medium.written();
@@ -381,6 +417,7 @@ impl Flusher {
         if let Err(cause) = self.medium.sync() {
             self.fail(&cause);
         }
+        self.shared.set_whole(true);
         Ok(length)
     }
 
@@ -410,6 +447,7 @@ impl Flusher {
             self.advance(self.consumer.position());
         }
         self.publish();
+        self.medium.storage().discard();
         if let Some(waiter) = self.stop.take() {
             let path = self.path.clone();
             // Who asked may have gone.

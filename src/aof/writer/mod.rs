@@ -4,7 +4,7 @@
 //! * `translate` makes commands of them; `pending` holds these until nobody may need them again.
 //! * `medium` knows what is written and what is safe, and what to do when either fails.
 //! * [`Dump`] writes keys as they are, for a log that is written anew.
-//! * `storage` is the file. `syncer` is a thread that syncs it while the flusher goes on.
+//! * `storage` is the file, an [`Interim`] one until all is in it. `syncer` is a thread that syncs it while the flusher goes on.
 //! * [`LogHandle`] is what all others see.
 //!
 //! # What a policy survives
@@ -22,11 +22,18 @@
 //! writing, and under the first two policies syncing, works again. What was in the ring stays in
 //! memory and is written then, so nothing that was acknowledged is lost while the process lives.
 //! `durable` does not move meanwhile.
+//!
+//! # Off and on
+//! A log that is turned off ([`LogHandle::lie_down`]) goes on taking entries out of the ring, which
+//! everybody fills as before, and keeps nothing of them but which table belongs to which database.
+//! Turned on again it knows only what comes from then on, so that goes into a file beside, until a
+//! rewrite has put the keys before it: only then is there a file of the log's name to be read.
 
 mod dump;
 mod error;
 mod failure;
 mod flusher;
+mod interim;
 mod medium;
 mod pending;
 mod shared;
@@ -38,6 +45,7 @@ mod translate;
 
 pub use dump::Dump;
 pub use error::WriteError;
+pub use interim::Interim;
 pub use shared::Marked;
 pub use translate::Places;
 
@@ -46,11 +54,11 @@ use crate::ring::Consumer;
 use crate::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use crate::sync::{Arc, Mutex, PoisonError};
 use flusher::Flusher;
-use shared::{Request, Shared};
+use shared::{Change, Request, Shared};
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 use std::time::Duration;
-use storage::{FileStorage, Storage};
+use storage::{FileStorage, Nowhere, Storage};
 
 /// What the writer begins with.
 #[derive(Clone, Debug)]
@@ -66,7 +74,7 @@ pub struct LogOptions {
 }
 
 /// Figures of the log.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub struct LogStatus {
     /// Length of the file (`aof_current_size`).
     pub current_bytes: u64,
@@ -118,6 +126,22 @@ impl LogHandle {
         // A process that was killed may have left writes that are not synced.
         storage.sync().map_err(open)?;
         Self::start_on(Arc::new(storage), options, consumer)
+    }
+
+    /// Starts the threads for a log of this name that is turned off: see
+    /// [`lie_down`](LogHandle::lie_down). Nobody changes keys meanwhile.
+    ///
+    /// # Errors
+    /// When a thread cannot be started.
+    pub fn start_off(
+        path: PathBuf,
+        places: Places,
+        consumer: Consumer,
+    ) -> Result<Arc<LogHandle>, WriteError> {
+        let options = LogOptions { path, length: 0, policy: AppendFsync::No, places };
+        let handle = Self::start_on(Arc::new(Nowhere), options, consumer)?;
+        handle.lie_down().recv().map_err(|_| WriteError::Stopped)?;
+        Ok(handle)
     }
 
     fn start_on(
@@ -192,21 +216,51 @@ impl LogHandle {
     /// are told of it.
     pub fn expect_mark(&self) -> Receiver<Marked> {
         let (sender, receiver) = channel();
-        self.shared.tell(Request::Mark(sender));
+        // One that entered before, for somebody who has given up, has an earlier ticket.
+        let from = self.shared.ring().tail();
+        self.shared.tell(Request::Mark(sender, from));
         receiver
     }
 
-    /// Puts the file of this name in the place of the log: it holds in another form what the log
-    /// had before `copied`, and ends with a whole command. The rest of the log is added to it, it
+    /// Turns the log off. What has a ticket by now is written and synced, if the disk lets it; from
+    /// then on entries are taken and dropped, nothing is refused, and no reply waits. Returns where
+    /// it is told that it is so. The file stays as it is.
+    pub fn lie_down(&self) -> Receiver<()> {
+        let (sender, receiver) = channel();
+        self.shared.tell(Request::LieDown(sender));
+        receiver
+    }
+
+    /// Turns the log on again: from now on changes are written into an [`Interim`] file, until
+    /// another one is put in its place ([`switch`](LogHandle::switch)), which then gets the log's
+    /// name. Nobody changes keys meanwhile.
+    ///
+    /// # Errors
+    /// When the log is not off, or has stopped.
+    pub fn begin(&self, interim: Interim, policy: AppendFsync) -> Result<(), WriteError> {
+        let (sender, receiver) = channel();
+        self.shared.tell(Request::Begin(interim, policy, sender));
+        receiver.recv().map_err(|_| WriteError::Stopped)
+    }
+
+    /// Whether the file that is written has the log's name: not before the first rewrite after
+    /// [`begin`](LogHandle::begin).
+    pub fn is_whole(&self) -> bool {
+        self.shared.is_whole()
+    }
+
+    /// Puts the file of this name in the place of the file of the log with the number `instead_of`:
+    /// it holds in another form what that one had before `copied`, and ends with a whole command. The rest of the log is added to it, it
     /// is synced and given the log's name, and writing goes on in it. Waits for all that, and
     /// returns the new length; the closer `copied` is to the end, the shorter the log stands still.
     ///
     /// # Errors
-    /// When the disk fails or `copied` lies behind the end; the log goes on as it was. When the
-    /// log has stopped.
-    pub fn switch(&self, file: &Path, copied: u64) -> Result<u64, WriteError> {
+    /// When the disk fails, `copied` lies behind the end, or the log is in another file by now; the
+    /// log goes on as it was. When the log has stopped.
+    pub fn switch(&self, file: &Path, instead_of: u64, copied: u64) -> Result<u64, WriteError> {
         let (sender, receiver) = channel();
-        self.shared.tell(Request::Switch(file.to_owned(), copied, sender));
+        let change = Change { file: file.to_owned(), instead_of, copied };
+        self.shared.tell(Request::Switch(change, sender));
         receiver.recv().unwrap_or(Err(WriteError::Stopped))
     }
 

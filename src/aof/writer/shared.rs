@@ -1,6 +1,7 @@
 //! What the flusher and everybody else know of one another.
 
 use super::error::WriteError;
+use super::interim::Interim;
 use super::syncer::Report;
 use super::translate::Places;
 use super::{LogStatus, Longest};
@@ -18,12 +19,26 @@ pub(super) enum Request {
     Synced(Report),
     /// The policy has changed.
     PolicyChanged,
-    /// Tell this one about the next mark.
-    Mark(Sender<Marked>),
-    /// Go on in the file of this name, into which the log was copied up to this place.
-    Switch(PathBuf, u64, Sender<Result<u64, WriteError>>),
+    /// Tell this one about the first mark from this ticket on.
+    Mark(Sender<Marked>, u64),
+    /// Go on in another file.
+    Switch(Change, Sender<Result<u64, WriteError>>),
+    /// Write what has a ticket by now, then nothing any more, and say so.
+    LieDown(Sender<()>),
+    /// Write again: into this file of this name, under this policy.
+    Begin(Interim, AppendFsync, Sender<()>),
     /// Bring everything to the disk, and end.
     Stop(Sender<Result<(), WriteError>>),
+}
+
+/// The way of the log into another file.
+pub(super) struct Change {
+    /// The name that the new file has so far.
+    pub(super) file: PathBuf,
+    /// The number of the file that it takes the place of.
+    pub(super) instead_of: u64,
+    /// Up to where that one was copied.
+    pub(super) copied: u64,
 }
 
 /// Where a mark stands in the log.
@@ -34,6 +49,10 @@ pub struct Marked {
     pub place: u64,
     /// Which database belongs to which place, and which tables live, at the mark.
     pub places: Places,
+    /// The file that it stands in.
+    pub file: PathBuf,
+    /// The number of that file, counted from the start.
+    pub number: u64,
 }
 
 /// Called when something has changed that others may wait for.
@@ -48,6 +67,8 @@ pub(super) struct Shared {
     policy: AtomicU32,
     durable: AtomicU64,
     is_refusing: AtomicBool,
+    /// Whether the file that is written has the log's name, and so all that it should.
+    is_whole: AtomicBool,
     refusal: Mutex<Option<Arc<str>>>,
     pub(super) current_bytes: AtomicU64,
     pub(super) base_bytes: AtomicU64,
@@ -77,6 +98,7 @@ impl Shared {
             policy: AtomicU32::new(policy as u32),
             durable: AtomicU64::new(durable),
             is_refusing: AtomicBool::new(false),
+            is_whole: AtomicBool::new(true),
             refusal: Mutex::new(None),
             current_bytes: AtomicU64::new(bytes),
             base_bytes: AtomicU64::new(bytes),
@@ -126,6 +148,19 @@ impl Shared {
 
     pub(super) fn set_durable(&self, ticket: u64) {
         self.durable.store(ticket, Ordering::Release);
+    }
+
+    pub(super) fn is_whole(&self) -> bool {
+        // Acquire, with the Release of `set_whole`: the file has its name.
+        self.is_whole.load(Ordering::Acquire)
+    }
+
+    pub(super) fn set_whole(&self, is_whole: bool) {
+        self.is_whole.store(is_whole, Ordering::Release);
+    }
+
+    pub(super) fn ring(&self) -> &Ring {
+        &self.ring
     }
 
     #[inline]

@@ -31,6 +31,9 @@ pub(super) trait Storage: Send + Sync {
     /// Appends these bytes of itself to the file at `other`, makes that safe, and gives it its own
     /// name. Returns the new storage and its length. The new name is safe after the next sync.
     fn replace(&self, other: &Path, rest: Range<u64>) -> io::Result<(Arc<dyn Storage>, u64)>;
+
+    /// Takes the file away, if it has not the log's name: nobody is to read it.
+    fn discard(&self) {}
 }
 
 /// A file with a name.
@@ -38,6 +41,8 @@ pub(super) trait Storage: Send + Sync {
 pub(super) struct FileStorage {
     file: File,
     path: PathBuf,
+    /// The log's name, which the file that replaces this one is given.
+    name: PathBuf,
     /// The file has been given its name since the folder was last synced.
     folder_due: AtomicBool,
 }
@@ -46,7 +51,13 @@ impl FileStorage {
     /// Opens an existing file.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         let file = File::options().read(true).write(true).open(path)?;
-        Ok(Self { file, path: path.to_owned(), folder_due: AtomicBool::new(true) })
+        Ok(Self::of(file, path, path))
+    }
+
+    /// A file at `path`, open, of a log that is called `name`.
+    pub(super) fn of(file: File, path: &Path, name: &Path) -> Self {
+        let (path, name) = (path.to_owned(), name.to_owned());
+        Self { file, path, name, folder_due: AtomicBool::new(true) }
     }
 
     /// The length of the file.
@@ -87,7 +98,7 @@ impl Storage for FileStorage {
     }
 
     fn reopen(&self) -> io::Result<Arc<dyn Storage>> {
-        let reopened = Self::open(&self.path)?;
+        let reopened = Self { name: self.name.clone(), ..Self::open(&self.path)? };
         let (old, new) = (self.file.metadata()?, reopened.file.metadata()?);
         if (old.dev(), old.ino()) != (new.dev(), new.ino()) {
             return Err(io::Error::other("another file has taken its name"));
@@ -107,9 +118,45 @@ impl Storage for FileStorage {
             (from, length) = (from + count as u64, length + count as u64);
         }
         file.sync_all()?;
-        std::fs::rename(other, &self.path)?;
-        let path = self.path.clone();
-        Ok((Arc::new(Self { file, path, folder_due: AtomicBool::new(true) }), length))
+        std::fs::rename(other, &self.name)?;
+        Ok((Arc::new(Self::of(file, &self.name, &self.name)), length))
+    }
+
+    fn discard(&self) {
+        if self.path != self.name {
+            // What cannot be removed now is removed at the next start.
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Where a log that is turned off goes.
+#[derive(Debug)]
+pub(super) struct Nowhere;
+
+impl Storage for Nowhere {
+    fn write_at(&self, bytes: &[u8], _: u64) -> io::Result<usize> {
+        Ok(bytes.len())
+    }
+
+    fn read_at(&self, _: &mut [u8], _: u64) -> io::Result<()> {
+        Err(io::Error::from(io::ErrorKind::UnexpectedEof))
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn truncate(&self, _: u64) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn reopen(&self) -> io::Result<Arc<dyn Storage>> {
+        Ok(Arc::new(Nowhere))
+    }
+
+    fn replace(&self, _: &Path, _: Range<u64>) -> io::Result<(Arc<dyn Storage>, u64)> {
+        Err(io::Error::from(io::ErrorKind::Unsupported))
     }
 }
 

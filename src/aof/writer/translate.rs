@@ -148,6 +148,18 @@ impl Translator {
         Translated::Done
     }
 
+    /// Takes note of what an entry does to databases and tables, and writes nothing.
+    pub(super) fn follow(&mut self, entry: &Logged<'_>) {
+        match *entry {
+            Logged::Block(mut block) => {
+                while let Some((entry, _)) = block.next_part() {
+                    self.command(&entry, None);
+                }
+            }
+            _ => drop(self.command(entry, None)),
+        }
+    }
+
     /// Writes the commands of a block. The first one is held back until there is a second.
     fn write_block(&mut self, mut block: Block<'_>, output: &mut Output) {
         let mut first = None;

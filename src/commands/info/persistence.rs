@@ -38,6 +38,8 @@ pub(super) fn persistence(fields: &mut Fields<'_>, context: &Context<'_>) {
     let persistence = &state.persistence;
     let is_loading = persistence.is_loading();
     let status = persistence.handle().map(|handle| handle.status());
+    let is_writing = status.is_none_or(|status| status.is_writing);
+    let is_on = persistence.is_on();
     let rewriting = persistence.rewriting.report();
     let seconds = |time: Option<Duration>| time.map_or(-1, |time| time.as_secs().cast_signed());
     let well = |is_well: bool| if is_well { "ok" } else { "err" };
@@ -46,7 +48,7 @@ pub(super) fn persistence(fields: &mut Fields<'_>, context: &Context<'_>) {
     // Where there are no snapshots, none has been missed since the start.
     fields.add("rdb_last_save_time", persistence.saved_unix_seconds());
     fields.add_all(&OF_SNAPSHOTS);
-    fields.add("aof_enabled", u8::from(state.config.aof_path.is_some()));
+    fields.add("aof_enabled", u8::from(is_on));
     fields.add("aof_rewrite_in_progress", u8::from(rewriting.running_for.is_some()));
     fields.add("aof_rewrite_scheduled", 0);
     fields.add("aof_last_rewrite_time_sec", seconds(rewriting.last_took));
@@ -54,9 +56,11 @@ pub(super) fn persistence(fields: &mut Fields<'_>, context: &Context<'_>) {
     fields.add("aof_last_bgrewrite_status", well(rewriting.last_is_well));
     fields.add("aof_rewrites", rewriting.count);
     fields.add("aof_rewrites_consecutive_failures", rewriting.failures_in_a_row);
-    fields.add("aof_last_write_status", well(status.is_none_or(|status| status.is_writing)));
+    fields.add("aof_last_write_status", well(is_writing));
     fields.add_all(&AFTER_FORKS);
-    if let Some(status) = status {
+    if is_on {
+        // Nothing, while it is about to begin.
+        let status = status.unwrap_or_default();
         fields.add("aof_current_size", status.current_bytes);
         fields.add("aof_base_size", status.base_bytes);
         fields.add("aof_pending_rewrite", 0);

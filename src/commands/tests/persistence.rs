@@ -7,7 +7,8 @@ use crate::config::Config;
 
 /// A server that has a log and is loading it.
 fn loading() -> Server {
-    Server::with(Config { aof_path: Some("data/the.log".into()), ..Config::default() })
+    let path = Some("data/the.log".into());
+    Server::with(Config { aof_path: path, append_only: true, ..Config::default() })
 }
 
 const LOADING: &str = "-LOADING Redis is loading the dataset in memory\r\n";

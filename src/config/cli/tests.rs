@@ -78,6 +78,7 @@ fn each_flag_reaches_its_setting() {
         proto_max_bulk_len_bytes: 2 << 20,
         client_query_buffer_limit_bytes: 3 << 20,
         aof_path: Some("data/log".into()),
+        append_only: true,
         append_fsync: AppendFsync::Always,
         auto_aof_rewrite_percentage: 50,
         auto_aof_rewrite_min_size_bytes: 1 << 20,

@@ -10,16 +10,15 @@ pub(super) const ROWS: &[Directive] = &[
     Directive::new(
         "appendonly",
         Form::YesNo {
-            get: |config| config.append_only || config.aof_path.is_some(),
+            get: |config| config.append_only,
             set: |config, yes| config.append_only = yes,
         },
     )
-    .change(Change::NotYet)
     .help(
         TOPIC,
         "YES|NO",
         "Log every change to a file in the folder appenddirname, and load it at \
-        the start [default: no]",
+        the start; may change at any time [default: no]",
     ),
     Directive::new(
         "aof-path",
@@ -30,6 +29,8 @@ pub(super) const ROWS: &[Directive] = &[
             },
             set: |config, value| {
                 config.aof_path = Some(path_of(value).ok_or("the name of a file is expected")?);
+                // Unless `appendonly no` comes later.
+                config.append_only = true;
                 Ok(())
             },
         },

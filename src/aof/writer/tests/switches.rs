@@ -79,8 +79,9 @@ fn what_was_copied_cannot_lie_behind_the_end() {
     let other = folder.file("log.aof.rewrite", b"");
     let keyspace = keyspace();
     let log = start(&keyspace, &path, AppendFsync::No);
-    assert!(log.switch(&other, 1).is_err());
-    assert_eq!(log.switch(&other, 0).unwrap(), 0);
+    assert!(log.switch(&other, 0, 1).is_err());
+    assert_eq!(log.switch(&other, 0, 0).unwrap(), 0);
+    assert!(log.switch(&other, 0, 0).is_err(), "it is in another file by now");
 }
 
 /// The old file's sync may still run, and its end says nothing of the new file.
@@ -97,7 +98,7 @@ fn a_switch_does_not_wait_for_the_next_sync_and_the_one_after_it_counts() {
         until("it is written", || log.status().current_bytes > length);
         let written = log.status().current_bytes;
         let other = folder.file("log.aof.rewrite", b"");
-        assert_eq!(log.switch(&other, 0).unwrap(), written, "in round {round}");
+        assert_eq!(log.switch(&other, round, 0).unwrap(), written, "in round {round}");
     }
     set(&keyspace, &local, 0, "key", "last");
     let tail = keyspace.log().unwrap().ring().tail();
@@ -125,7 +126,7 @@ fn the_log_goes_on_in_another_file() {
         // What stands for the log up to the mark.
         let image = b"*2\r\n$6\r\nSELECT\r\n$1\r\n0\r\n*3\r\n$3\r\nSET\r\n$3\r\nold\r\n$1\r\n2\r\n";
         let other = folder.file("log.aof.rewrite", image);
-        let length = log.switch(&other, marked.place).unwrap();
+        let length = log.switch(&other, marked.number, marked.place).unwrap();
         assert!(!other.exists());
         let status = log.status();
         assert_eq!(status.base_bytes, length);
@@ -153,7 +154,7 @@ fn a_switch_that_fails_leaves_the_log_as_it_is() {
     let log = start(&keyspace, &path, AppendFsync::Always);
     let local = keyspace.join();
     set(&keyspace, &local, 0, "one", "1");
-    let error = log.switch(&path.with_extension("missing"), 0).unwrap_err();
+    let error = log.switch(&path.with_extension("missing"), 0, 0).unwrap_err();
     assert!(std::error::Error::source(&error).is_some());
     assert!(log.refusal().is_none());
     set(&keyspace, &local, 0, "two", "2");
@@ -169,5 +170,5 @@ fn a_switch_after_the_stop_is_refused() {
     let keyspace = keyspace();
     let log = start(&keyspace, &path, AppendFsync::No);
     log.stop(Duration::from_secs(10)).unwrap();
-    assert!(log.switch(&path, 0).is_err());
+    assert!(log.switch(&path, 0, 0).is_err());
 }
