@@ -16,7 +16,9 @@ pub(super) fn bgrewriteaof<'a>(context: &mut Context<'_>, _: &Args<'a>) -> Outco
         Err(refused) => refused,
     };
     Err(Refusal::Text(match refused {
-        RewriteRefusal::NoLog => "ERR There is no append only file: start with --aof-path",
+        RewriteRefusal::NoLog => {
+            "ERR There is no append only file: CONFIG SET appendonly yes begins one"
+        }
         RewriteRefusal::UnderWay => "ERR Background append only file rewriting already in progress",
         RewriteRefusal::Failed => {
             "ERR Can't execute an AOF background rewriting. Please check the server logs for more \

@@ -48,7 +48,11 @@ impl Interim {
             return Ok(());
         };
         let start = with_suffix(Path::new(name), SUFFIX);
-        for entry in std::fs::read_dir(folder)? {
+        // A folder that cannot be read may well be one that can be written to.
+        let Ok(entries) = std::fs::read_dir(folder) else {
+            return Ok(());
+        };
+        for entry in entries {
             let name = entry?.file_name();
             if name.as_encoded_bytes().starts_with(start.as_os_str().as_encoded_bytes()) {
                 std::fs::remove_file(folder.join(name))?;

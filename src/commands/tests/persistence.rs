@@ -45,7 +45,10 @@ fn a_server_without_a_log_says_so() {
     assert_eq!(get(&mut server, &mut connection, "appendonly"), "no");
     assert_eq!(get(&mut server, &mut connection, "appendfilename"), "appendonly.aof");
     let reply = server.line(&mut connection, "BGREWRITEAOF");
-    assert_eq!(reply, "-ERR There is no append only file: start with --aof-path\r\n");
+    assert_eq!(
+        reply,
+        "-ERR There is no append only file: CONFIG SET appendonly yes begins one\r\n"
+    );
     let info = server.line(&mut connection, "INFO persistence");
     assert!(info.contains("\r\naof_enabled:0\r\n") && !info.contains("aof_current_size"), "{info}");
 }

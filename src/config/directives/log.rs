@@ -18,7 +18,7 @@ pub(super) const ROWS: &[Directive] = &[
         TOPIC,
         "YES|NO",
         "Log every change to a file in the folder appenddirname, and load it at \
-        the start; may change at any time [default: no]",
+        the start [default: no]",
     ),
     Directive::new(
         "aof-path",

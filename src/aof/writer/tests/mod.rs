@@ -2,6 +2,7 @@
 
 mod blocks;
 mod disk;
+mod dormancy;
 mod failures;
 mod files;
 mod medium;
