@@ -9,8 +9,8 @@
 //!
 //! At any moment the file of the log's name is whole: the old one up to the renaming, the new one
 //! from then on. A log that was turned on a moment ago is in an [`Interim`] file until its first
-//! rewrite gives it its name. The file beside it is of no use to anybody else; one that was left by a process
-//! that died is removed at the start ([`remove_left_over`]).
+//! rewrite gives it its name. The file beside it is of no use to anybody else; one that was left by
+//! a process that died is removed at the start ([`remove_left_over`]).
 //!
 //! The work is done in bursts with pauses as long, so that a server with a thread on every core
 //! keeps most of its time.

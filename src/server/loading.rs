@@ -115,7 +115,8 @@ fn load(
 
 /// Has the alarms rung whenever the log changes.
 pub(super) fn listen(handle: &LogHandle, alarms: &[Arc<Alarm>]) {
-    for alarm in alarms.iter().cloned() {
+    for alarm in alarms {
+        let alarm = Arc::clone(alarm);
         handle.on_progress(Box::new(move || alarm.ring()));
     }
 }

@@ -1,10 +1,11 @@
 //! CONFIG SET appendonly: the log turned on and off while the server runs.
 //!
 //! *On*: what may fail for a reason that the operator can mend is done at once, so that CONFIG SET
-//! fails: the folder is made, the lock is taken, an interim file is created beside the log. The rest
-//! is for the thread that rewrites the log: it has all clients out for a moment, so that nobody
-//! changes a key, begins to log changes into the interim file ([`begin`]), and rewrites the log at
-//! once. The file that comes of it gets the log's name; until then nothing of that name is touched.
+//! fails: the folder is made, the lock is taken, an interim file is created beside the log. The
+//! rest is for the thread that rewrites the log: it has all clients out for a moment, so that
+//! nobody changes a key, begins to log changes into the interim file ([`begin`]), and rewrites the
+//! log at once. The file that comes of it gets the log's name; until then nothing of that name is
+//! touched.
 //!
 //! *Off*: nobody waits for it. The writer brings to the disk what it has and forgets what comes.
 //!

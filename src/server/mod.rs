@@ -253,7 +253,8 @@ impl Running<'_> {
         Ok(())
     }
 
-    /// Has the log written and synced, and waits for one that was just turned on. No worker is left to change anything.
+    /// Has the log written and synced, and waits for one that was just turned on. No worker is left
+    /// to change anything.
     async fn stop_log(&mut self) -> Result<(), Error> {
         let stopped = stop_on_a_thread(Arc::clone(self.state))?;
         tokio::select! {

@@ -4,7 +4,8 @@
 //! * `translate` makes commands of them; `pending` holds these until nobody may need them again.
 //! * `medium` knows what is written and what is safe, and what to do when either fails.
 //! * [`Dump`] writes keys as they are, for a log that is written anew.
-//! * `storage` is the file, an [`Interim`] one until all is in it. `syncer` is a thread that syncs it while the flusher goes on.
+//! * `storage` is the file, an [`Interim`] one until all is in it. `syncer` is a thread that syncs
+//!   it while the flusher goes on.
 //! * [`LogHandle`] is what all others see.
 //!
 //! # What a policy survives
@@ -250,9 +251,10 @@ impl LogHandle {
     }
 
     /// Puts the file of this name in the place of the file of the log with the number `instead_of`:
-    /// it holds in another form what that one had before `copied`, and ends with a whole command. The rest of the log is added to it, it
-    /// is synced and given the log's name, and writing goes on in it. Waits for all that, and
-    /// returns the new length; the closer `copied` is to the end, the shorter the log stands still.
+    /// it holds in another form what that one had before `copied`, and ends with a whole command.
+    /// The rest of the log is added to it, it is synced and given the log's name, and writing goes
+    /// on in it. Waits for all that, and returns the new length; the closer `copied` is to the end,
+    /// the shorter the log stands still.
     ///
     /// # Errors
     /// When the disk fails, `copied` lies behind the end, or the log is in another file by now; the
