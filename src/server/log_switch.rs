@@ -14,12 +14,12 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use log::{info, warn};
+use log::info;
 
 use super::loading::{listen, places, ring_slots};
 use super::rewriter;
 use super::waits::Alarm;
-use crate::aof::writer::{Interim, LogHandle};
+use crate::aof::writer::{Interim, LogHandle, WriteError};
 use crate::aof::{self, Lock};
 use crate::commands::ServerState;
 use crate::sync::plain::AtomicBool;
@@ -169,9 +169,11 @@ pub(super) fn begin(beginning: &Beginning<'_>, interim: Interim) -> Result<bool,
     Ok(true)
 }
 
-/// Waits until the first rewrite of a log has ended that was turned on, or has failed for good. No
-/// worker is left to change anything.
-pub(super) fn await_whole(state: &ServerState) {
+/// Waits for the first rewrite of a log that was turned on. No worker is left to change anything.
+///
+/// # Errors
+/// [`WriteError::Incomplete`], when it has failed for good.
+pub(super) fn await_whole(state: &ServerState) -> Result<(), WriteError> {
     let persistence = &state.persistence;
     let is_awaited =
         || persistence.is_on() && !persistence.is_whole() && persistence.rewriting.has_thread();
@@ -181,7 +183,8 @@ pub(super) fn await_whole(state: &ServerState) {
     while is_awaited() {
         std::thread::sleep(LOOK_INTERVAL);
     }
-    if persistence.is_on() && !persistence.is_whole() && !persistence.is_loading() {
-        warn!("The log that was turned on has not come about: what there was before is as it was");
+    match persistence.is_on() && !persistence.is_whole() && !persistence.is_loading() {
+        true => Err(WriteError::Incomplete),
+        false => Ok(()),
     }
 }

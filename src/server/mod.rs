@@ -284,11 +284,11 @@ fn stop_on_a_thread(
 ) -> Result<oneshot::Receiver<Result<(), Error>>, Error> {
     let (done, stopped) = oneshot::channel();
     let body = move || {
-        log_switch::await_whole(&state);
+        let is_whole = log_switch::await_whole(&state);
         let handle = state.persistence.handle();
-        let result = handle.map_or(Ok(()), |handle| handle.stop(DISK_PATIENCE));
+        let stopped = handle.map_or(Ok(()), |handle| handle.stop(DISK_PATIENCE));
         // Nobody listens only after a second signal.
-        let _ = done.send(result.map_err(Error::log));
+        let _ = done.send(is_whole.and(stopped).map_err(Error::log));
     };
     let name = LOG_STOPPER.to_owned();
     match thread::Builder::new().name(name.clone()).spawn(body) {

@@ -342,7 +342,18 @@ fn a_first_rewrite_that_fails_is_tried_again() {
     ask_all(&mut client, &["INCR n", "DEBUG LOADAOF"]);
     let before = dump(&mut client, DATABASES);
     server.kill();
-    assert_same("restart", &before, &dump(&mut restart(&folder).connect(), DATABASES));
+    let mut server = restart(&folder);
+    let mut client = server.connect();
+    assert_same("restart", &before, &dump(&mut client, DATABASES));
+
+    ask_all(&mut client, &[OFF, "SET lost 1"]);
+    let old = fs::read(log_of(&folder)).expect("a log");
+    fs::create_dir(&in_the_way).expect("a folder");
+    ask_all(&mut client, &[ON]);
+    server.signal("TERM");
+    assert!(!server.wait().success(), "it tells");
+    assert!(server.has_logged("could not be written"), "{:?}", server.log());
+    assert_eq!(fs::read(log_of(&folder)).expect("a log"), old);
 }
 
 #[test]

@@ -39,6 +39,8 @@ pub enum WriteError {
         /// The operating system's answer.
         source: io::Error,
     },
+    /// The log was turned on, and no rewrite has succeeded since.
+    Incomplete,
     /// The writer has stopped.
     Stopped,
     /// The disk has not answered in time.
@@ -66,6 +68,11 @@ impl fmt::Display for WriteError {
             WriteError::Switch { path, source } => {
                 write!(f, "cannot put {} in the place of the log: {source}", path.display())
             }
+            WriteError::Incomplete => write!(
+                f,
+                "the log that was turned on could not be written: what was there before is as it \
+                 was, and the data is lost"
+            ),
             WriteError::Stopped => write!(f, "the writer of the log has stopped"),
             WriteError::TooSlow => write!(f, "the disk of the log does not answer in time"),
         }
@@ -79,7 +86,10 @@ impl std::error::Error for WriteError {
             | WriteError::Thread(source)
             | WriteError::Disk { source, .. }
             | WriteError::Switch { source, .. } => Some(source),
-            WriteError::Length { .. } | WriteError::Stopped | WriteError::TooSlow => None,
+            WriteError::Length { .. }
+            | WriteError::Incomplete
+            | WriteError::Stopped
+            | WriteError::TooSlow => None,
         }
     }
 }
