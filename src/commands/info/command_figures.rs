@@ -22,6 +22,9 @@ pub(super) fn errors(fields: &mut Fields<'_>, context: &Context<'_>) {
 }
 
 pub(super) fn percentiles(fields: &mut Fields<'_>, context: &Context<'_>) {
+    if context.state.tunables.latency_tracking.get() == 0 {
+        return;
+    }
     let settings = &context.state.settings;
     let percents = settings.read(|config| config.latency_tracking_percentiles.clone());
     for (name, sums) in context.state.command_stats.all() {

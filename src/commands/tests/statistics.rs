@@ -47,6 +47,11 @@ fn commands_are_counted_by_name_with_what_went_wrong() {
     let names = percentiles.split(',').map(|part| part.split_once('=').expect("a value").0);
     let names: Vec<_> = names.collect();
     assert_eq!(names, ["p50", "p99", "p99.9"]);
+    // As in Redis, INFO then says nothing, and LATENCY HISTOGRAM what there was before.
+    server.state.tunables.latency_tracking.set(0);
+    let info = server.line(&mut connection, "INFO latencystats");
+    assert!(info.ends_with("# Latencystats\r\n\r\n"), "{info}");
+    assert!(server.line(&mut connection, "LATENCY HISTOGRAM get").contains(":2\r\n"));
 }
 
 #[test]
