@@ -104,7 +104,7 @@ pub struct Corrupt {
 pub enum Reason {
     /// Neither `*` nor `#` begins it.
     NotACommand,
-    /// The line after `*` is no number from 1 to 1,048,576.
+    /// The line after `*` is no number from 1 to 2,147,483,647.
     Count,
     /// Not `$` where an argument must begin.
     NotAnArgument,
@@ -140,7 +140,7 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Reason::NotACommand => "'*' or '#' expected where a command begins",
-            Reason::Count => "the number of arguments is not one from 1 to 1048576",
+            Reason::Count => "the number of arguments is not one from 1 to 2147483647",
             Reason::NotAnArgument => "'$' expected where an argument begins",
             Reason::Length => "the length of an argument is not one from 0 to 536870912",
             Reason::ArgumentEnd => "no line end where an argument ends",

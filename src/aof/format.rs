@@ -7,13 +7,13 @@
 use memchr::memchr2;
 
 use super::error::Reason;
-use crate::resp::Batch;
+use crate::resp::{Batch, Limits};
 
 /// The longest argument, in bytes: Redis's default limit, and the most that a record holds.
 pub(super) const ARGUMENT_MAX_BYTES: usize = 512 << 20;
 
-/// The most arguments of a command, its name included: Redis's limit.
-pub(super) const ARGUMENTS_MAX: usize = 1024 * 1024;
+/// The most arguments of a command, its name included: what a client may send, here and to Redis.
+pub(super) const ARGUMENTS_MAX: usize = Limits::MAX_ARGS;
 
 /// The longest command, in bytes: what the spans of a batch surely reach.
 const COMMAND_MAX_BYTES: usize = 1 << 31;

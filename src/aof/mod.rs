@@ -20,7 +20,7 @@
 //! command    = "*" count CR LF, count times: "$" length CR LF bytes CR LF
 //! ```
 //!
-//! Numbers are plain decimals: no sign, no leading zero. A command has 1 to 1,048,576 arguments of
+//! Numbers are plain decimals: no sign, no leading zero. A command has 1 to 2^31 - 1 arguments of
 //! at most 512 MiB, 2 GiB in all. The commands between MULTI and EXEC are one unit: all of them or
 //! none. The log begins in database 0; SELECT changes it.
 //!

@@ -388,8 +388,7 @@ impl Decoder {
     /// What is wrong with so many arguments.
     #[cold]
     fn too_many(&self, count: usize) -> ProtocolError {
-        // The most that Redis takes for a count.
-        match self.is_stranger && count <= i32::MAX as usize {
+        match self.is_stranger && count <= self.usual.max_args {
             true => ProtocolError::UnauthenticatedMultibulkLength,
             false => ProtocolError::InvalidMultibulkLength,
         }

@@ -21,11 +21,11 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// Redis's defaults: 512 MiB, 1,048,576 arguments, 64 KiB, 1 GiB.
+    /// Redis's defaults: 512 MiB, [`Limits::MAX_ARGS`], 64 KiB, 1 GiB.
     fn default() -> Self {
         Self {
             max_bulk_len: 512 << 20,
-            max_args: 1024 * 1024,
+            max_args: Self::MAX_ARGS,
             max_inline: 64 * 1024,
             max_command: 1 << 30,
         }
@@ -33,6 +33,10 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// The most arguments of a command, as in Redis: what a C `int` holds. Nothing grows by the
+    /// count alone, so what really bounds them is the length of a command.
+    pub const MAX_ARGS: usize = i32::MAX as usize;
+
     /// The most arguments of a client that has not given the password, as in Redis: enough for any
     /// HELLO.
     pub const STRANGER_MAX_ARGS: usize = 10;

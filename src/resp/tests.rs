@@ -69,7 +69,6 @@ fn counts_must_be_canonical_decimals_in_range() {
         "01",
         "1 ",
         "-0",
-        "1048577",
         "2147483648",
         "--1",
         "-",
@@ -81,7 +80,7 @@ fn counts_must_be_canonical_decimals_in_range() {
         let stream = [b"*", count.as_bytes(), b"\r\n", PING].concat();
         assert_eq!(fault(&stream), Some(ProtocolError::InvalidMultibulkLength), "count {count}");
     }
-    assert_eq!(commands(b"*1048576\r\n"), Vec::<Vec<Vec<u8>>>::new());
+    assert_eq!(commands(b"*2147483647\r\n"), Vec::<Vec<Vec<u8>>>::new());
 }
 
 #[test]

@@ -44,9 +44,6 @@ const PARCELS_MAX: usize = 256;
 /// How long a stopping worker waits for clients that do not take their replies.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// The most arguments of one command, its name included (Redis's limit).
-const ARGUMENTS_MAX: usize = 1024 * 1024;
-
 /// The longest inline command, in bytes (Redis's limit).
 const INLINE_MAX_BYTES: usize = 64 * 1024;
 
@@ -333,7 +330,7 @@ impl Worker {
         let tunables = &self.state.tunables;
         Limits {
             max_bulk_len: tunables.proto_max_bulk_len_bytes.get() as usize,
-            max_args: ARGUMENTS_MAX,
+            max_args: Limits::MAX_ARGS,
             max_inline: INLINE_MAX_BYTES,
             max_command: tunables.client_query_buffer_limit_bytes.get() as usize,
         }

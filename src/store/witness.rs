@@ -9,8 +9,8 @@ use super::{Key, Keyspace, Local, Session};
 use crate::sync::plain::Ordering;
 
 /// The most that a thread keeps: far beyond what a command, or a slice of the sweep, comes to but
-/// for a command of as many keys.
-const KEPT_MAX: usize = 1 << 20;
+/// for a command of as many keys, which is over 100 MB of it.
+const KEPT_MAX: usize = 1 << 24;
 
 /// What has happened to a key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -3,9 +3,9 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use super::harness::{Client, Server, encode};
+use super::harness::{Client, LogFile, Server, encode, wait_until};
 
-/// Keys of a long command; with the values of MSET and the name just within the limit.
+/// Keys of a long command; with the values of MSET and the name a command of 2^20 arguments.
 const PAIRS: usize = 524_287;
 const KEYS: usize = 1_048_575;
 
@@ -30,12 +30,12 @@ fn over_keys(command: &str, count: usize) -> Vec<u8> {
 }
 
 fn mset() -> Vec<u8> {
-    mset_of("k")
+    mset_of("k", PAIRS)
 }
 
 /// An MSET of names that begin with a letter.
-fn mset_of(letter: &str) -> Vec<u8> {
-    let pairs = (0..PAIRS).flat_map(|index| [format!("{letter}{index:07}"), index.to_string()]);
+fn mset_of(letter: &str, pairs: usize) -> Vec<u8> {
+    let pairs = (0..pairs).flat_map(|index| [format!("{letter}{index:07}"), index.to_string()]);
     encode(&std::iter::once("MSET".to_owned()).chain(pairs).collect::<Vec<_>>())
 }
 
@@ -114,6 +114,47 @@ fn mset_mget_exists_and_del_of_a_million_arguments_are_complete() {
     assert_eq!(server.connect().ask("DBSIZE"), ":0\r\n");
 }
 
+/// Bytes that the server holds for a client that has sent a part of a command.
+fn held_for(server: &Server, part: &[u8]) -> u64 {
+    let mut client = server.connect();
+    client.send(part);
+    let mut other = server.connect();
+    let mut held = 0;
+    // All of it has arrived when no more is counted.
+    wait_until("the part has arrived", || {
+        let list = other.ask("CLIENT LIST");
+        let line = list.lines().find(|line| line.contains("cmd=NULL")).unwrap_or_default();
+        let all = line.split(" tot-mem=").nth(1).and_then(|rest| rest.split(' ').next());
+        let before = std::mem::replace(&mut held, all.map_or(0, |all| all.parse().unwrap_or(0)));
+        std::thread::sleep(Duration::from_millis(20));
+        held > part.len() as u64 && held == before
+    });
+    held
+}
+
+#[test]
+fn a_command_may_have_more_than_a_million_pairs_also_in_the_log() {
+    const PAIRS: usize = 1_000_000;
+    let log = LogFile::new();
+    // As Redis writes it.
+    std::fs::write(log.path(), mset_of("k", PAIRS)).expect("a file");
+    let server = Server::with(&log.flags("everysec"));
+    let mut client = server.connect();
+    assert_eq!(client.ask("DBSIZE"), format!(":{PAIRS}\r\n"));
+    let mset = mset_of("k", PAIRS);
+    // Not more than what has arrived asks for: the bytes, and eight for each argument.
+    let part = &mset[..mset.len() / 2];
+    let held = held_for(&server, part);
+    assert!(held < 4 * part.len() as u64, "{held} bytes for {}", part.len());
+    client.send_while(&mset, |client| client.expect(b"+OK\r\n"));
+    for (command, count) in [("EXISTS", 2 * PAIRS), ("DEL", PAIRS)] {
+        let names = (0..PAIRS).chain(0..PAIRS).map(name);
+        let words: Vec<_> = std::iter::once(command.to_owned()).chain(names).collect();
+        let reply = format!(":{count}\r\n");
+        client.send_while(&encode(&words), |client| client.expect(reply.as_bytes()));
+    }
+}
+
 #[test]
 fn flushing_a_million_keys_keeps_nobody_waiting() {
     let server = Server::single_worker();
@@ -128,7 +169,7 @@ fn flushing_a_million_keys_keeps_nobody_waiting() {
 fn keys_and_scan_over_a_million_keys_let_others_in_between() {
     let server = Server::single_worker();
     server.connect().send_while(&mset(), |client| client.expect(b"+OK\r\n"));
-    server.connect().send_while(&mset_of("l"), |client| client.expect(b"+OK\r\n"));
+    server.connect().send_while(&mset_of("l", PAIRS), |client| client.expect(b"+OK\r\n"));
     assert_eq!(server.connect().ask("DBSIZE"), format!(":{}\r\n", 2 * PAIRS));
     check(&server, b"KEYS k0000042\r\n", b"*1\r\n$8\r\nk0000042\r\n");
     check(&server, b"SCAN 0 COUNT 10000000 MATCH z*\r\n", b"*2\r\n$1\r\n0\r\n*0\r\n");

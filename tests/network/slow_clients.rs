@@ -44,7 +44,7 @@ fn a_length_that_is_only_announced_costs_nothing() {
     let before = server.resident_bytes();
     let mut clients: Vec<_> = (0..50).map(|_| server.connect()).collect();
     for client in &mut clients {
-        client.send(b"*1048576\r\n$3\r\nSET\r\n$536870912\r\nx");
+        client.send(b"*2147483647\r\n$3\r\nSET\r\n$536870912\r\nx");
     }
     std::thread::sleep(Duration::from_millis(300));
     assert_eq!(other.ask("PING"), "+PONG\r\n");

@@ -158,7 +158,7 @@ fn each_kind_of_damage_is_named_with_its_place() {
         (b"*3\n", 2, Reason::Count),
         (b"*3\rX", 3, Reason::Count),
         (b"*\r\n", 1, Reason::Count),
-        (b"*1048577\r\n", 7, Reason::Count),
+        (b"*2147483648\r\n", 10, Reason::Count),
         (b"*1\r\nX", 4, Reason::NotAnArgument),
         (b"*1\r\n$-1\r\n", 5, Reason::Length),
         (b"*1\r\n$536870913\r\n", 13, Reason::Length),
