@@ -181,8 +181,18 @@ impl Database<'_> {
             let mut transaction = session.local.transaction.borrow_mut();
             let found = transaction.find(table, key, &session.guard);
             if !found.is_first {
-                // The transaction may have put a record whose deadline is past.
-                return found.record.filter(|record| !session.is_over(*record));
+                let record = found.record?;
+                if !session.is_over(record) {
+                    return Some(record);
+                }
+                // The transaction has put a record whose deadline is past.
+                if session.may_expire() {
+                    transaction.lapse(table, key, session.version());
+                    if session.is_witness() {
+                        session.bear_witness(What::Expired, self.index(), key, false);
+                    }
+                }
+                return None;
             }
             session.expose_record(found.record);
             if !found.record.is_some_and(|record| session.is_over(record)) {

@@ -85,6 +85,8 @@ pub struct Transaction {
     /// What was read, when nothing else is done.
     glances: Glances,
     only_reads: bool,
+    /// Records that were put and removed again because their deadlines had passed.
+    lapses: usize,
     /// The commit that was installed first.
     open: Option<Arc<Commit>>,
     /// Attempts lost so far.
@@ -317,9 +319,15 @@ impl Transaction {
         }
     }
 
+    /// [`remove`](Transaction::remove) of a record that was put past its deadline.
+    pub fn lapse(&mut self, table: &Table, key: Key<'_>, version: u64) {
+        self.remove(table, key, version);
+        self.lapses += 1;
+    }
+
     /// How many keys the attempt removes because their deadlines have passed.
     pub fn lapsed(&self) -> usize {
-        self.accesses.iter().filter(|access| access.is_lapse()).count()
+        self.lapses + self.accesses.iter().filter(|access| access.is_lapse()).count()
     }
 
     /// From now on a key that was found absent must be so since the absence of this version. False
@@ -395,6 +403,7 @@ impl Transaction {
 
     fn clear(&mut self) {
         self.only_reads = false;
+        self.lapses = 0;
         self.glances.clear();
         self.accesses.clear();
         self.hashes.clear();

@@ -222,6 +222,84 @@ fn keys_that_are_new_or_missed_are_told_as_redis_does() {
     compare("AKEmn", COMMANDS);
 }
 
+/// What a block sets with a deadline that is past already goes when the block meets it again.
+const PAST: &str = "
+    MULTI
+    SET k v PXAT 1
+    GET k
+    EXEC
+    MULTI
+    SET k v PXAT 1
+    INCR k
+    SET k v PXAT 1
+    SET k w
+    SET k v PXAT 1
+    SET k x NX
+    SET k v PXAT 1
+    MSET k 1 b 2
+    SET k v PXAT 1
+    COPY b k
+    SET k v PXAT 1
+    RENAME b k
+    SET k v PXAT 1
+    EXISTS k
+    EXISTS k
+    SET k v PXAT 1
+    DEL k
+    EXEC
+    SET k v
+    MULTI
+    SET k v PXAT 1
+    STRLEN k
+    EXEC
+    EXISTS k
+    DBSIZE
+";
+
+#[test]
+fn a_deadline_that_is_past_when_it_is_set_is_told_in_a_block_too() {
+    compare("AKEmn", PAST);
+    compare("AKE", PAST);
+    // Nobody listens: the same happens.
+    let (server, redis) = (Server::start(), RedisServer::start());
+    let [ours, theirs] = [server.connect(), redis.connect()].map(|mut client| {
+        let block = ["MULTI", "SET k v PXAT 1", "GET k", "SET k v PXAT 1", "DEL k", "EXEC"];
+        let mut replies: Vec<_> = block.iter().map(|line| client.ask(line)).collect();
+        replies.push(client.ask("DBSIZE"));
+        let stats = client.ask("INFO stats");
+        let expired = stats.lines().find(|line| line.starts_with("expired_keys:"));
+        (replies, expired.map(str::to_owned))
+    });
+    assert_eq!(ours, theirs);
+}
+
+#[test]
+fn a_missed_key_is_told_where_it_was_asked_for() {
+    for block in [
+        "SET a 1
+        GET b",
+        "INCR a
+        MGET x y",
+        "SETBIT a 1 1
+        STRLEN z
+        BITFIELD c INCRBY u8 0 1",
+        "SET a 1
+        DEL a
+        GET a
+        BITFIELD a SET u8 0 1
+        GET a",
+        "SET a 1
+        COPY a c
+        GET c
+        GET zz",
+    ] {
+        for classes in ["Emn", "AKEmn", "Em", "En"] {
+            let begun = format!("SET e 1\nGET e2\n{block}\nFLUSHALL");
+            compare(classes, &format!("{begun}\nMULTI\n{block}\nEXEC"));
+        }
+    }
+}
+
 #[test]
 fn only_the_classes_that_are_asked_for_are_told() {
     compare("Kg", COMMANDS);
