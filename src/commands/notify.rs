@@ -84,11 +84,12 @@ impl Context<'_> {
     /// A key was asked for, before anything was done to it.
     #[cold]
     fn note_miss(&mut self, key: Key<'_>) {
+        // What is gathered from here on is of the same command.
+        let from = self.outbox.len();
         self.note_event(EventClasses::MISS, "keymiss", self.client.database, key);
-        let is_new = |it: &Outgoing| matches!(it, Outgoing::Event(it) if it.name == "new");
+        let is_new = |it: &Outgoing| matches!(it, Outgoing::Event(it) if it.name == "new" && *it.key == *key.bytes);
         let last = self.outbox.len() - 1;
-        // What has come into being since was made by the same command.
-        if last > 0 && is_new(&self.outbox[last - 1]) {
+        if last > from && is_new(&self.outbox[last - 1]) {
             self.outbox.swap(last - 1, last);
         }
     }

@@ -153,6 +153,7 @@ impl Queue {
                 self.laps.push((index, begun.elapsed()));
             }
             if context.needs_care {
+                context.gather_witnessed();
                 monitor::show(context, row, &args);
             }
             context.session.renew();
