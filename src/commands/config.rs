@@ -3,9 +3,11 @@
 use super::context::Context;
 use super::effects::bring_into_force;
 use super::glob::{self, Case};
+use super::listening::{self, Relistening};
 use super::long::Work;
 use super::refusal::Refusal;
 use super::row::Outcome;
+use crate::config::Config;
 use crate::config::directives::{self, Change, Directive};
 use crate::resp::Args;
 use crate::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -50,14 +52,78 @@ pub(super) fn reset_statistics<'a>(context: &mut Context<'_>, _: &Args<'a>) -> O
 
 /// CONFIG SET name value [name value ...]: all of them or none. As in Redis the names are looked at
 /// before the values, and a bad value's setting goes by its own name, whatever was written.
-pub(super) fn set<'a>(context: &mut Context<'_>, args: &Args<'a>) -> Outcome<'a> {
+pub(super) fn begin_set<'a>(
+    context: &mut Context<'_>,
+    args: &Args<'a>,
+) -> Result<Box<dyn Work>, Refusal<'a>> {
     if !args.len().is_multiple_of(2) {
         return Err(Refusal::Syntax);
     }
+    let words: Vec<&[u8]> = args.iter().skip(2).collect();
+    if listening::is_concerned(&words) {
+        return Ok(Box::new(Relistening::new(&words)));
+    }
+    set(context, &words, || ())?;
+    context.out.ok();
+    Ok(Box::new(Done))
+}
+
+/// A CONFIG SET that is done.
+#[derive(Debug)]
+struct Done;
+
+impl Work for Done {
+    fn step(&mut self, _: &mut Context<'_>) -> bool {
+        true
+    }
+}
+
+/// A setting, the name by which it was asked for, and its new value.
+type Wanted<'a> = (&'static Directive, &'static str, &'a [u8]);
+
+/// The settings as they are, and as these names and values would have them.
+pub(super) fn preview<'a>(
+    context: &Context<'_>,
+    words: &[&'a [u8]],
+) -> Result<(Config, Config), Refusal<'a>> {
+    let current = context.state.settings.read(Config::clone);
+    let (_, new) = check(context, &current, words)?;
+    Ok((current, new))
+}
+
+/// Puts these names and values into force, all of them or none; calls `accompany` at the same time.
+pub(super) fn set<'a>(
+    context: &mut Context<'_>,
+    words: &[&'a [u8]],
+    accompany: impl FnOnce(),
+) -> Result<(), Refusal<'a>> {
     let mut current = context.state.settings.lock();
-    let mut wanted: Vec<(&'static Directive, &'static str, &'a [u8])> = Vec::new();
-    for index in (2..args.len()).step_by(2) {
-        let given = args.get(index);
+    let (wanted, new) = check(context, &current, words)?;
+    let names: Vec<_> = wanted.iter().map(|(row, ..)| row.name).collect();
+    bring_into_force(context, &names, &current, &new)
+        .map_err(|(name, reason)| Refusal::Setting(name.as_bytes(), reason.into()))?;
+    accompany();
+    for (row, ..) in &wanted {
+        let is_new = row.show(&new) != row.show(&current);
+        if is_new && !row.has_effect() && new.without_effect.get(row.name).is_some() {
+            log::warn!("{}", row.warning());
+        }
+    }
+    *current = new;
+    drop(current);
+    context.follow_settings();
+    Ok(())
+}
+
+/// What these names and values ask for, and the settings as they would then be.
+fn check<'a>(
+    context: &Context<'_>,
+    current: &Config,
+    words: &[&'a [u8]],
+) -> Result<(Vec<Wanted<'a>>, Config), Refusal<'a>> {
+    let mut wanted: Vec<Wanted<'a>> = Vec::new();
+    for pair in words.chunks_exact(2) {
+        let (given, value) = (pair[0], pair[1]);
         let found = directives::find(given).filter(|(row, _)| row.names().next().is_some());
         let (row, name) = found.ok_or(Refusal::UnknownSetting(given))?;
         let refuse = |reason: &'static str| Err(Refusal::Setting(given, reason.into()));
@@ -71,32 +137,19 @@ pub(super) fn set<'a>(context: &mut Context<'_>, args: &Args<'a>) -> Outcome<'a>
             _ if wanted.iter().any(|(_, other, _)| *other == name) => {
                 return refuse("duplicate parameter");
             }
-            _ => wanted.push((row, name, args.get(index + 1))),
+            _ => wanted.push((row, name, value)),
         }
     }
     let mut new = current.clone();
     for (row, name, value) in &wanted {
         let refuse = |reason: String| Refusal::Setting(name.as_bytes(), reason.into());
         row.read(&mut new, &[value.to_vec()]).map_err(refuse)?;
-        let is_new = row.show(&new) != row.show(&current);
-        if is_new && matches!(row.change, Change::NotYet | Change::Protected) && row.has_effect() {
+        let is_new = row.show(&new) != row.show(current);
+        if is_new && row.change == Change::Protected && row.has_effect() {
             return Err(refuse(AT_START.to_owned()));
         }
     }
-    let names: Vec<_> = wanted.iter().map(|(row, ..)| row.name).collect();
-    bring_into_force(context, &names, &current, &new)
-        .map_err(|(name, reason)| Refusal::Setting(name.as_bytes(), reason.into()))?;
-    for (row, ..) in &wanted {
-        let is_new = row.show(&new) != row.show(&current);
-        if is_new && !row.has_effect() && new.without_effect.get(row.name).is_some() {
-            log::warn!("{}", row.warning());
-        }
-    }
-    *current = new;
-    drop(current);
-    context.follow_settings();
-    context.out.ok();
-    Ok(())
+    Ok((wanted, new))
 }
 
 /// Why a setting that redis-server may change at any time stays as it is.

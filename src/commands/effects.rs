@@ -15,7 +15,7 @@ pub(super) struct Effect {
 }
 
 /// All effects. A directive that may change, has an effect and is in none of these is read from
-/// `ServerState::settings` whenever it is needed.
+/// `ServerState::settings` whenever it is needed, or belongs to the sockets (module `listening`).
 const EFFECTS: &[Effect] = &[
     Effect {
         names: &["loglevel"],
@@ -170,11 +170,15 @@ mod tests {
     /// Settings that are read from `ServerState::settings`.
     const READ_WHEN_NEEDED: [&str; 1] = ["latency-tracking-info-percentiles"];
 
+    /// Settings that come into force with sockets (module `listening`).
+    const WITH_SOCKETS: [&str; 2] = ["bind", "port"];
+
     #[test]
     fn every_setting_that_may_change_has_one_effect() {
         for row in directives::all().filter(|row| row.has_effect()) {
             let effects = EFFECTS.iter().filter(|effect| effect.names.contains(&row.name)).count();
-            let expected = row.change == Change::AnyTime && !READ_WHEN_NEEDED.contains(&row.name);
+            let others = [&READ_WHEN_NEEDED[..], &WITH_SOCKETS].concat();
+            let expected = row.change == Change::AnyTime && !others.contains(&row.name);
             assert_eq!(effects, usize::from(expected), "{}", row.name);
         }
         let names = EFFECTS.iter().flat_map(|effect| effect.names);

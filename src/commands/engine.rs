@@ -256,7 +256,7 @@ impl Engine {
             Awaited::Turn => exclusion.is_free(),
             Awaited::Pause => !self.state.pause.is_active(),
             Awaited::Exclusion => exclusive::is_at_hand(exclusion, self.local.member(), client),
-            Awaited::Moment(moment) => Instant::now() >= moment,
+            Awaited::Moment(moment) | Awaited::Look(moment) => Instant::now() >= moment,
         }
     }
 

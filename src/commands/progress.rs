@@ -47,4 +47,7 @@ pub enum Awaited {
     Pause,
     /// A moment. A client that has all out keeps them out until then.
     Moment(Instant),
+    /// A moment that comes soon, to see whether another thread has done what it was asked for. A
+    /// client that goes does not end that.
+    Look(Instant),
 }

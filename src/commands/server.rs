@@ -194,7 +194,7 @@ const CONFIG: &[Row] = &[
             ],
             ..Argument::new("parameter_value", ArgumentKind::Block).multiple()
         }],
-        handler: Handler::Plain(config::set),
+        handler: Handler::Work(config::begin_set),
         ..Row::BASE
     },
 ];

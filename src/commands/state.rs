@@ -8,6 +8,7 @@ use super::access::Access;
 use super::command_stats::CommandStats;
 use super::cross_protocol;
 use super::latency_monitor::LatencyMonitor;
+use super::listening::Listening;
 use super::monitor::Monitors;
 use super::occasional::Occasional;
 use super::open_files;
@@ -72,6 +73,8 @@ pub struct ServerState {
     pub replication_id: ReplicationId,
     /// The wish of a client that the server stops.
     pub shutdown: Shutdown,
+    /// Where the server listens.
+    pub listening: Listening,
     /// The most bytes the data has taken, as far as sampled.
     peak_bytes: AtomicU64,
     last_client_id: AtomicU64,
@@ -128,6 +131,7 @@ impl ServerState {
             run_id: random_id(),
             replication_id: ReplicationId::default(),
             shutdown: Shutdown::default(),
+            listening: Listening::default(),
             peak_bytes: AtomicU64::new(0),
             last_client_id: AtomicU64::new(0),
             cross_protocol: Occasional::new(Duration::from_secs(

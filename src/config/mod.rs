@@ -50,7 +50,7 @@ pub struct Config {
     /// Addresses and names of this machine to listen at; none means no TCP. One that begins with
     /// `-` may be missing, `*` is every IPv4 address, `::*` every IPv6 address (as in Redis).
     pub bind: Vec<String>,
-    /// TCP port; 0 lets the operating system choose one.
+    /// TCP port; 0 lets the operating system choose one at the start, and means none later.
     pub port: u16,
     /// Path of a Unix socket to listen at.
     pub unix_socket: Option<PathBuf>,

@@ -1,25 +1,28 @@
 //! Accepting, and handing connections to workers.
 //!
-//! The acceptor runs on the main thread, beside the signals, and sleeps unless a client
-//! connects. It gives each connection to the worker that has the fewest, once and for all; from
-//! then on the connection never leaves that worker's thread.
+//! The acceptor runs on the main thread, beside the signals, and sleeps unless a client connects,
+//! or wishes that the server listened elsewhere (`relisten`). It gives each connection to the
+//! worker that has the fewest, once and for all; from then on the connection never leaves that
+//! worker's thread.
 //!
 //! Two kinds of clients are told why and sent away: those beyond `maxclients`, and, in protected
 //! mode, those from other machines while there is no password.
 
 use std::future::poll_fn;
 use std::io::{self, ErrorKind};
-use std::net::{SocketAddr, TcpStream};
+use std::mem;
+use std::net::{self, SocketAddr, TcpStream};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use log::{debug, warn};
+use log::{debug, info, warn};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::listen::{Listeners, SocketFile};
 use super::load::Load;
+use super::relisten::{self, Request};
 use super::socket::Accepted;
 use super::worker::Arrival;
 use crate::commands::{Occasional, ServerState};
@@ -143,6 +146,54 @@ impl Acceptor {
         Poll::Pending
     }
 
+    /// Does what is asked for about where to accept.
+    pub(super) fn serve(&mut self, request: Request) {
+        match request {
+            Request::Open(wish, requests) => {
+                let old = self.doors.iter().filter_map(Door::another_handle).collect();
+                relisten::open(wish, old, self.state.config.tcp_backlog, requests);
+            }
+            Request::TakeOver(listeners, done) => {
+                self.replace_tcp(listeners);
+                // Nobody waits for it only when the client has gone.
+                let _ = done.send(());
+            }
+        }
+    }
+
+    /// Accepts at these addresses from now on. Who has connected to the others by now is let in.
+    fn replace_tcp(&mut self, listeners: Vec<TcpListener>) {
+        for address in listeners.iter().filter_map(|listener| listener.local_addr().ok()) {
+            info!("Listening on {address} from now on");
+        }
+        if listeners.is_empty() {
+            info!("Not listening over TCP from now on");
+        }
+        let doors = listeners.into_iter().map(Door::Tcp).collect();
+        for door in mem::replace(&mut self.doors, doors) {
+            match door {
+                Door::Unix(..) => self.doors.push(door),
+                Door::Tcp(listener) => self.let_last_in(listener),
+            }
+        }
+        self.next = 0;
+    }
+
+    /// Closes a door behind those who stand there.
+    fn let_last_in(&self, listener: TcpListener) {
+        let keepalive_seconds = self.state.tunables.tcp_keepalive_seconds.get();
+        let Ok(listener) = listener.into_std() else { return };
+        // No more stood there at the beginning. That the next one is nobody ends it as a rule.
+        for _ in 0..=self.state.config.tcp_backlog {
+            let Ok((stream, peer)) = listener.accept() else { return };
+            let visitor = stream
+                .set_nonblocking(true)
+                .and_then(|()| Visitor::over_tcp(stream, peer, keepalive_seconds));
+            // One that failed has gone already.
+            visitor.into_iter().for_each(|visitor| self.place(visitor));
+        }
+    }
+
     /// Hands a connection to the least loaded worker, or refuses it.
     fn place(&self, visitor: Visitor) {
         let Visitor { stream, peer, is_local } = visitor;
@@ -173,6 +224,14 @@ impl Acceptor {
 }
 
 impl Door {
+    /// The same socket once more, if it is one of TCP and a descriptor is left.
+    fn another_handle(&self) -> Option<net::TcpListener> {
+        match self {
+            Door::Tcp(listener) => SockRef::from(listener).try_clone().ok().map(Into::into),
+            Door::Unix(..) => None,
+        }
+    }
+
     fn poll_accept(
         &self,
         cx: &mut Context<'_>,

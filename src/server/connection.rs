@@ -291,7 +291,7 @@ impl Connection {
             }
             Then::Doze => self.stage = Stage::Doze,
             // It could be long, and nothing of it has been done.
-            Then::Stall(Awaited::Pause) if self.finishing.is_some() => {
+            Then::Stall(Awaited::Pause | Awaited::Look(_)) if self.finishing.is_some() => {
                 return Some(Poll::Ready(Turn::Close));
             }
             Then::Stall(Awaited::Moment(moment)) => {

@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use log::{info, warn};
 use rustix::fs::Mode;
 use rustix::io::Errno;
-use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 
 use crate::config::{Address, Config};
 use crate::error::Error;
@@ -104,7 +104,7 @@ impl Listeners {
 fn listen_at_all(config: &Config) -> Result<Vec<TcpListener>, Error> {
     let mut choices = 0;
     loop {
-        match try_all(config) {
+        match try_all(&config.bind, config.port, |at, _| listen(at, config.tcp_backlog)) {
             Err(Error::Listen { source, .. })
                 if config.port == 0
                     && source.kind() == ErrorKind::AddrInUse
@@ -117,16 +117,21 @@ fn listen_at_all(config: &Config) -> Result<Vec<TcpListener>, Error> {
     }
 }
 
-fn try_all(config: &Config) -> Result<Vec<TcpListener>, Error> {
+/// Listens at these addresses, as far as they can be had. `open` makes a socket, or finds one; it
+/// is told which there are already.
+fn try_all(
+    bind: &[String],
+    mut port: u16,
+    mut open: impl FnMut(SocketAddr, &[TcpListener]) -> io::Result<TcpListener>,
+) -> Result<Vec<TcpListener>, Error> {
     let mut listeners: Vec<TcpListener> = Vec::new();
-    let mut port = config.port;
-    for host in &config.bind {
+    for host in bind {
         let (host, is_optional) = match host.strip_prefix('-') {
             Some(host) => (host, true),
             None => (host.as_str(), false),
         };
         let address = resolve(host, port)?;
-        match listen(address, config.tcp_backlog) {
+        match open(address, &listeners) {
             Ok(listener) => {
                 if let (0, Ok(chosen)) = (port, listener.local_addr()) {
                     port = chosen.port();
@@ -142,6 +147,72 @@ fn try_all(config: &Config) -> Result<Vec<TcpListener>, Error> {
     Ok(listeners)
 }
 
+/// Listens at these addresses in the place of `old`, which stay as they are: a socket that listens
+/// at the same address is used further. Port 0 means nowhere. Who resolves names may wait seconds.
+///
+/// # Errors
+/// [`Error::Resolve`] and [`Error::Listen`] when an address that must not be missing cannot be had.
+pub(super) fn open_beside(
+    bind: &[String],
+    port: u16,
+    backlog: u32,
+    old: Vec<TcpListener>,
+) -> Result<Vec<TcpListener>, Error> {
+    if port == 0 {
+        return Ok(Vec::new());
+    }
+    let opened = try_all(bind, port, |address, new| {
+        let same = old.iter().find(|it| it.local_addr().is_ok_and(|its| its == address));
+        let listener = match same {
+            Some(listener) => listener.try_clone()?,
+            None => listen_beside(address, backlog, &old)?,
+        };
+        // The system has not compared it with those that it was to share the port with.
+        match new.iter().any(|other| overlaps(other, address)) {
+            true => Err(ErrorKind::AddrInUse.into()),
+            false => Ok(listener),
+        }
+    });
+    // From now on as any other; those that are open have what they need.
+    for listener in old.iter().chain(opened.iter().flatten()) {
+        if let Err(error) = SockRef::from(listener).set_reuse_port(false) {
+            warn!("Could not keep the port from being shared: {error}");
+        }
+    }
+    opened
+}
+
+/// Whether nobody could listen at the address because of this socket.
+fn overlaps(listener: &TcpListener, address: SocketAddr) -> bool {
+    listener.local_addr().is_ok_and(|its| {
+        let is_one_all = its.ip().is_unspecified() || address.ip().is_unspecified();
+        its == address
+            || its.is_ipv4() == address.is_ipv4() && its.port() == address.port() && is_one_all
+    })
+}
+
+/// Listens at the address, although one of `old` may have all addresses or this may be all of them.
+fn listen_beside(
+    address: SocketAddr,
+    backlog: u32,
+    old: &[TcpListener],
+) -> io::Result<TcpListener> {
+    match listen(address, backlog) {
+        Err(error) if error.kind() == ErrorKind::AddrInUse => {
+            let mut overlapping = old.iter().filter(|it| overlaps(it, address)).peekable();
+            if overlapping.peek().is_none() {
+                return Err(error);
+            }
+            // Linux lets sockets of one user share a port while both want it so.
+            for listener in overlapping {
+                SockRef::from(listener).set_reuse_port(true)?;
+            }
+            open_socket(address, backlog, true)
+        }
+        result => result,
+    }
+}
+
 /// The address that a word of `bind` stands for.
 fn resolve(host: &str, port: u16) -> Result<SocketAddr, Error> {
     match host {
@@ -153,6 +224,10 @@ fn resolve(host: &str, port: u16) -> Result<SocketAddr, Error> {
 
 /// Opens a listening socket.
 pub(super) fn listen(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
+    open_socket(address, backlog, false)
+}
+
+fn open_socket(address: SocketAddr, backlog: u32, shares_port: bool) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     if address.is_ipv6() {
         // Every IPv4 address is another setting.
@@ -160,6 +235,9 @@ pub(super) fn listen(address: SocketAddr, backlog: u32) -> io::Result<TcpListene
     }
     // So that a restart need not wait for the last connections of the old process to fade.
     socket.set_reuse_address(true)?;
+    if shares_port {
+        socket.set_reuse_port(true)?;
+    }
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(backlog_of(backlog))?;
@@ -310,5 +388,35 @@ mod tests {
         let config = Config { bind, port: address.port(), ..Config::default() };
         let error = Listeners::open(&config).unwrap_err();
         assert_eq!(error.to_string(), format!("cannot listen on {address}: address in use"));
+    }
+
+    #[test]
+    fn sockets_that_overlap_stand_side_by_side_until_the_old_ones_go() {
+        let all = listen(SocketAddr::from(([0, 0, 0, 0], 0)), 5).unwrap();
+        let port = all.local_addr().unwrap().port();
+        let beside = |bind: &[&str], old: &TcpListener| {
+            let bind: Vec<_> = bind.iter().map(|&host| host.to_owned()).collect();
+            open_beside(&bind, port, 5, vec![old.try_clone().unwrap()])
+        };
+        let in_use = |opened: Result<_, Error>| {
+            assert!(matches!(opened, Err(Error::Listen { source, .. })
+                if source.kind() == ErrorKind::AddrInUse));
+        };
+        let one = beside(&["127.0.0.1"], &all).unwrap().remove(0);
+        assert!(!SockRef::from(&all).reuse_port().unwrap());
+        assert!(!SockRef::from(&one).reuse_port().unwrap());
+        drop(one);
+        // What could not be begun with is not changed to either.
+        in_use(beside(&["*", "127.0.0.1"], &all));
+        in_use(beside(&["127.0.0.1", "*"], &all));
+        in_use(beside(&["127.0.0.1", "127.0.0.1"], &all));
+        // The same address is the same socket.
+        let same = beside(&["*"], &all).unwrap().remove(0);
+        drop(all);
+        assert_eq!(same.local_addr().unwrap().port(), port);
+        let one = beside(&["127.0.0.1"], &same).unwrap().remove(0);
+        drop(same);
+        let again = listen(one.local_addr().unwrap(), 5).unwrap_err();
+        assert_eq!(again.kind(), ErrorKind::AddrInUse);
     }
 }

@@ -8,11 +8,11 @@
 //! ```
 //!
 //! The main thread listens, accepts connections and waits for signals (`listen`, `acceptor`,
-//! `signals`). Each connection, over TCP or a Unix socket (`socket`), goes to the worker with the
-//! fewest (`load`) and stays there: a `worker` is a thread with its own event loop and its own
-//! engine, and runs its connections (`connection`) as tasks that never leave it. Buffers belong to
-//! the worker and are lent to whichever connection has its turn (`desk`). The worker reaches its
-//! connections through `clients`.
+//! `signals`); CONFIG SET can have it listen elsewhere (`relisten`). Each connection, over TCP or a
+//! Unix socket (`socket`), goes to the worker with the fewest (`load`) and stays there: a `worker`
+//! is a thread with its own event loop and its own engine, and runs its connections (`connection`)
+//! as tasks that never leave it. Buffers belong to the worker and are lent to whichever connection
+//! has its turn (`desk`). The worker reaches its connections through `clients`.
 //!
 //! Where there is a log it is loaded by threads of their own, while the workers answer that the
 //! server is loading (`loading`). Connections whose replies or changes have to wait for the log's
@@ -37,6 +37,7 @@ mod loading;
 mod log_switch;
 mod panics;
 mod ping;
+mod relisten;
 mod reloader;
 mod replay;
 mod rewriter;
@@ -62,6 +63,7 @@ use self::acceptor::{Acceptor, Seat};
 use self::listen::Listeners;
 use self::load::Load;
 use self::loading::{Loaded, Loader};
+use self::relisten::Request;
 use self::signals::Signals;
 use self::startup::PidFile;
 use self::supervision::Supervisor;
@@ -113,6 +115,7 @@ pub fn run(mut config: Config, build: Build) -> Result<(), Error> {
     let state = Arc::new(ServerState::new(config, workers + 1));
     let stop = Arc::new(AtomicBool::new(false));
     let alarms: Vec<Arc<Alarm>> = (0..workers).map(|_| Arc::default()).collect();
+    let requests = relisten::requests(&state.listening);
     let crew = Crew::start(&state, &alarms)?;
     let rung = alarms.clone();
     let bell = move || rung.iter().for_each(|alarm| alarm.ring());
@@ -136,7 +139,7 @@ pub fn run(mut config: Config, build: Build) -> Result<(), Error> {
         let supervisor = Supervisor::new(state.config.supervised);
         let (state, ended) = (&state, crew.ended);
         let server = Running { state, signals, asked, supervisor, ended, workers, loader, stop };
-        server.serve(acceptor).await
+        server.serve(acceptor, requests).await
     });
     // The process is about to end: freeing millions of keys one by one would only delay it.
     std::mem::forget(state);
@@ -170,10 +173,14 @@ struct Running<'s> {
 
 impl Running<'_> {
     /// Accepts connections until a signal comes, then waits for the workers and the log to end.
-    async fn serve(mut self, acceptor: Acceptor) -> Result<(), Error> {
+    async fn serve(
+        mut self,
+        acceptor: Acceptor,
+        requests: UnboundedReceiver<Request>,
+    ) -> Result<(), Error> {
         // Kept to the end: it tells other servers to keep off the log.
         let mut _lock = None;
-        let result = self.serve_until_signal(acceptor, &mut _lock).await;
+        let result = self.serve_until_signal(acceptor, requests, &mut _lock).await;
         match result {
             Ok(()) => self.stop_log().await?,
             // A second signal has come already, or nothing was changed.
@@ -200,6 +207,7 @@ impl Running<'_> {
     async fn serve_until_signal(
         &mut self,
         mut acceptor: Acceptor,
+        mut requests: UnboundedReceiver<Request>,
         lock: &mut Option<Lock>,
     ) -> Result<(), Error> {
         match self.loader {
@@ -226,12 +234,14 @@ impl Running<'_> {
                         self.say_ready();
                     }
                 }
+                Some(request) = requests.recv() => acceptor.serve(request),
                 () = acceptor.accept() => {}
             }
         }
         info!("No new connections, answering what was received...");
         self.supervisor.stopping();
-        drop(acceptor);
+        // Who wishes that it listened elsewhere is told that nobody hears it.
+        drop((acceptor, requests));
         // Relaxed: a word to threads that look at it now and then.
         self.stop.store(true, Ordering::Relaxed);
         if let Some(loader) = &mut self.loader {

@@ -32,7 +32,7 @@ pub(super) fn server(fields: &mut Fields<'_>, context: &Context<'_>) {
     fields.add("process_id", std::process::id());
     fields.add("process_supervised", supervised(config.supervised));
     fields.add("run_id", &state.run_id);
-    fields.add("tcp_port", config.port);
+    fields.add("tcp_port", state.settings.read(|config| config.port));
     fields.add("server_time_usec", now.as_micros());
     fields.add("uptime_in_seconds", uptime_seconds);
     fields.add("uptime_in_days", uptime_seconds / (24 * 60 * 60));

@@ -70,9 +70,8 @@ pub enum Change {
     AnyTime,
     /// At the start only, as in Redis.
     AtStart,
-    /// At any time in Redis, here at the start only. (The value that it has already is accepted.)
-    NotYet,
-    /// As [`NotYet`](Change::NotYet), and not even that unless `enable-protected-configs` allows.
+    /// In Redis where `enable-protected-configs` allows it. Here what has an effect changes at the
+    /// start only. (The value that it has already is accepted.)
     Protected,
 }
 

@@ -26,7 +26,6 @@ pub(super) const ROWS: &[Directive] = &[
             per_line: 0,
         },
     )
-    .change(Change::NotYet)
     .help(
         TOPIC,
         "HOST...",
@@ -42,7 +41,6 @@ pub(super) const ROWS: &[Directive] = &[
             set: |config, number| config.port = number as u16,
         },
     )
-    .change(Change::NotYet)
     .help(TOPIC, "N", "Port to listen at; 0 lets the system choose one [default: 6380]"),
     Directive::new(
         "unixsocket",
