@@ -87,9 +87,10 @@ impl Context<'_> {
         // What is gathered from here on is of the same command.
         let from = self.outbox.len();
         self.note_event(EventClasses::MISS, "keymiss", self.client.database, key);
-        let is_new = |it: &Outgoing| matches!(it, Outgoing::Event(it) if it.name == "new" && *it.key == *key.bytes);
+        let is_new = |event: &Event| event.name == "new" && *event.key == *key.bytes;
+        let is_its_making = |it: &Outgoing| matches!(it, Outgoing::Event(event) if is_new(event));
         let last = self.outbox.len() - 1;
-        if last > from && is_new(&self.outbox[last - 1]) {
+        if last > from && is_its_making(&self.outbox[last - 1]) {
             self.outbox.swap(last - 1, last);
         }
     }
