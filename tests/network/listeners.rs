@@ -8,6 +8,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::process::Stdio;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use socket2::{Domain, Socket, Type};
 
 use super::harness::{
     Client, Folder, PATIENCE, RedisServer, Server, server_command, show, strings_in, wait_until,
@@ -115,10 +118,22 @@ fn a_unix_socket_can_be_all_there_is() {
     child.wait().expect("a child can be waited for");
 }
 
-/// A port that was free a moment ago.
+/// A port that was free at all addresses a moment ago, and that no client is given by the system,
+/// which has those from 32768 on for them.
 fn free_port() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    listener.local_addr().expect("an address").port().to_string()
+    static ASKED: AtomicU32 = AtomicU32::new(0);
+    loop {
+        // Other processes begin elsewhere.
+        let asked = ASKED.fetch_add(1, Ordering::Relaxed);
+        let port = 12_000 + (std::process::id() * 199 + asked) % 20_000;
+        // Not listened at: a process that is being started may hold it a little longer.
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        socket.set_reuse_address(true).expect("an option");
+        let address = SocketAddr::from(([0, 0, 0, 0], port as u16));
+        if socket.bind(&address.into()).is_ok() {
+            return port.to_string();
+        }
+    }
 }
 
 /// Whether somebody listens there.
@@ -191,7 +206,8 @@ fn a_busy_port_changes_nothing() {
     }
     assert_eq!(get(&mut client, "port"), old);
     assert_eq!(get(&mut client, "timeout"), "0");
-    assert!(server.has_logged(&format!("cannot listen on 127.0.0.1:{busy}: address in use")));
+    let said = format!("cannot listen on 127.0.0.1:{busy}: address in use");
+    wait_until("the log tells why", || server.has_logged(&said));
     assert_eq!(server.connect().ask("PING"), "+PONG\r\n");
     let counted = client.ask("INFO commandstats");
     assert!(counted.contains("cmdstat_config|set:calls=4,"), "{counted}");
