@@ -298,7 +298,7 @@ fn what_stands_in_the_way_is_told_at_once() {
     ask_all(&mut client, &["SET k v"]);
     assert_eq!(client.ask(ON), CANNOT);
     assert_eq!(client.ask(&format!("{ON} maxmemory-samples 9")), CANNOT);
-    assert!(server.has_logged("appendonlydir"), "{:?}", server.log());
+    wait_until("the reason is told", || server.has_logged("appendonlydir"));
     assert_eq!(client.ask("CONFIG GET appendonly"), "*2\r\n$10\r\nappendonly\r\n$2\r\nno\r\n");
     assert_eq!(
         client.ask("CONFIG GET maxmemory-samples"),
@@ -312,7 +312,7 @@ fn what_stands_in_the_way_is_told_at_once() {
     let other = start(&folder, &[]);
     let mut client = other.connect();
     assert_eq!(client.ask(ON), CANNOT);
-    assert!(other.has_logged("another server uses the log"), "{:?}", other.log());
+    wait_until("the reason is told", || other.has_logged("another server uses the log"));
     ask_all(&mut server.connect(), &[OFF]);
     assert_eq!(client.ask(ON), CANNOT, "it may be turned on again over there");
     ask_all(&mut client, &["SET k v"]);

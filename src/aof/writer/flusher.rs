@@ -182,7 +182,7 @@ impl Flusher {
                 // Who asked may have gone.
                 let _ = waiter.send(self.switch(&change));
             }
-            Request::LieDown(waiter) => self.wish_to_lie_down(waiter),
+            Request::LieDown(until, waiter) => self.wish_to_lie_down(until, waiter),
             Request::Begin(interim, policy, waiter) => self.begin(interim, policy, &waiter),
             Request::Stop(waiter) => self.stop = Some(waiter),
         }
@@ -217,11 +217,15 @@ impl Flusher {
         if self.is_dormant {
             return self.skim();
         }
+        let until = self.lies_down.as_ref().map_or(u64::MAX, |(until, _)| *until);
         let output = self.medium.output();
         let end = output.end() + TURN_BYTES;
         let (mut taken, mut is_marked, mut ticket) = (0, false, 0);
         while output.end() < end && !is_marked {
             ticket = self.consumer.position();
+            if ticket >= until {
+                break;
+            }
             let Some(read) = self.consumer.next() else {
                 break;
             };

@@ -223,12 +223,13 @@ impl LogHandle {
         receiver
     }
 
-    /// Turns the log off. What has a ticket by now is written and synced, if the disk lets it; from
-    /// then on entries are taken and dropped, nothing is refused, and no reply waits. Returns where
-    /// it is told that it is so. The file stays as it is.
+    /// Turns the log off. What has a ticket by now is written and synced, if the disk lets it, and
+    /// what comes later is not: entries are taken and dropped, nothing is refused, and no reply
+    /// waits. Returns where it is told that it is so. The file stays as it is.
     pub fn lie_down(&self) -> Receiver<()> {
         let (sender, receiver) = channel();
-        self.shared.tell(Request::LieDown(sender));
+        let until = self.shared.ring().tail();
+        self.shared.tell(Request::LieDown(until, sender));
         receiver
     }
 

@@ -23,8 +23,8 @@ pub(super) enum Request {
     Mark(Sender<Marked>, u64),
     /// Go on in another file.
     Switch(Change, Sender<Result<u64, WriteError>>),
-    /// Write what has a ticket by now, then nothing any more, and say so.
-    LieDown(Sender<()>),
+    /// Write what has an earlier ticket, nothing from this one on, and say so.
+    LieDown(u64, Sender<()>),
     /// Write again: into this file of this name, under this policy.
     Begin(Interim, AppendFsync, Sender<()>),
     /// Bring everything to the disk, and end.

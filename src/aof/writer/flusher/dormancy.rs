@@ -2,8 +2,9 @@
 //!
 //! Off, it takes entries as ever, so that the ring has room, follows which table belongs to which
 //! database, and writes nothing. It lies down once everything is written and synced that had a
-//! ticket when it was asked to. If the disk fails it tries once more and gives up: a log is also
-//! turned off because its disk is full. What has not the log's name is given up at once.
+//! ticket when it was asked to, and nothing else. If the disk fails it tries once more and gives
+//! up: a log is also turned off because its disk is full. What has not the log's name is given up
+//! at once.
 
 use super::{Flusher, TURN_ENTRIES};
 use crate::aof::writer::failure::{Failure, On};
@@ -34,15 +35,14 @@ impl Flusher {
         taken
     }
 
-    /// Notes that the log is to be off.
-    pub(super) fn wish_to_lie_down(&mut self, waiter: Sender<()>) {
+    /// Notes that the log is to be off from a ticket on.
+    pub(super) fn wish_to_lie_down(&mut self, until: u64, waiter: Sender<()>) {
         if self.is_dormant {
             // Who asked may have gone, here and below.
             let _ = waiter.send(());
             return;
         }
-        let tail = self.consumer.ring().tail();
-        self.lies_down.get_or_insert_with(|| (tail, Vec::new())).1.push(waiter);
+        self.lies_down.get_or_insert_with(|| (until, Vec::new())).1.push(waiter);
     }
 
     /// Lies down if it is to and has written what it should.
