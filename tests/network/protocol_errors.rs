@@ -24,7 +24,7 @@ fn each_protocol_error_is_answered_in_the_words_of_redis_and_closes() {
         (b"*1x\r\n", "invalid multibulk length"),
         (b"*\r\n", "invalid multibulk length"),
         (b"*01\r\n", "invalid multibulk length"),
-        (b"*1048577\r\n", "invalid multibulk length"),
+        (b"*2147483648\r\n", "invalid multibulk length"),
         (b"*9223372036854775808\r\n", "invalid multibulk length"),
         (b"*1\r\nPING\r\n", "expected '$', got 'P'"),
         (b"*2\r\n$4\r\nECHO\r\n:1\r\n", "expected '$', got ':'"),

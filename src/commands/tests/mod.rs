@@ -18,7 +18,7 @@ use super::context::{Context, Counts};
 use super::persistence::Stage;
 use super::setbacks::Setbacks;
 use super::timing::Timing;
-use super::{Client, Engine, Position, Progress, ServerState};
+use super::{Awaited, Client, Engine, Position, Progress, ServerState};
 use crate::config::{Config, EventClasses};
 use crate::resp::{Batch, Decoder, Limits, ReplyBuffer};
 use crate::store::Evictor;
@@ -73,6 +73,7 @@ impl Server {
             let progress = self.engine.execute(client, &batch, input, at, &mut out);
             connection.peak = connection.peak.max(out.len());
             out.chunks().for_each(|chunk| replies.extend_from_slice(chunk));
+            let has_sent = !out.is_empty();
             out.clear();
             match progress {
                 Progress::Flush(next) => {
@@ -80,6 +81,8 @@ impl Server {
                     connection.flushes += 1;
                     at = next;
                 }
+                // Who wants to be alone waits until what came before is sent.
+                Progress::Stall(next, Awaited::Exclusion) if has_sent => at = next,
                 Progress::Stall(..) => panic!("there is nothing to wait for"),
                 Progress::Done | Progress::Close => return replies,
             }
