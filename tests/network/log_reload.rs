@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::harness::{Client, LogFile, Server, State, assert_same, dump, encode, wait_until};
+use super::harness::{Client, LogFile, Over, Server, State, assert_same, dump, encode, wait_until};
 
 const DATABASES: usize = 16;
 
@@ -67,15 +67,6 @@ fn the_data_are_the_same_and_so_is_the_log_afterwards() {
     server.kill();
     let server = start(&log, "everysec");
     assert_same("restart", &last, &dump(&mut server.connect(), DATABASES));
-}
-
-/// Says that it is over, also by a panic.
-struct Over<'s>(&'s AtomicBool);
-
-impl Drop for Over<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
 }
 
 #[test]

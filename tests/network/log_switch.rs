@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::harness::{
-    Client, Folder, RedisServer, Server, assert_same, dump, encode, tool, wait_until,
+    Client, Folder, Over, RedisServer, Server, assert_same, dump, encode, tool, wait_until,
 };
 
 const DATABASES: usize = 16;
@@ -110,15 +110,6 @@ fn what_is_there_and_what_comes_survive_a_kill_once_the_log_is_on() {
         let accepted = tool("redis-check-aof").arg(&log).output().expect("it runs");
         assert!(accepted.status.success(), "{accepted:?}");
         assert_same(policy, &before, &dump(&mut restart(&folder).connect(), DATABASES));
-    }
-}
-
-/// Says that it is over, also by a panic.
-struct Over<'s>(&'s AtomicBool);
-
-impl Drop for Over<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
     }
 }
 

@@ -17,6 +17,7 @@ pub(crate) use state::{State, assert_same, dump, strings_in};
 pub(crate) use tools::{RedisServer, tool};
 pub(crate) use value::Value;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// How long anything may take before a test calls it stuck. Far beyond what a busy machine of two
@@ -35,6 +36,15 @@ pub(crate) fn setting(name: &str, default: u64) -> u64 {
 pub(crate) fn unix_millis() -> u64 {
     let time = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
     u64::try_from(time.as_millis()).expect("before the year 500 million")
+}
+
+/// Tells other threads, when it is dropped, that it is over: also by a panic.
+pub(crate) struct Over<'s>(pub(crate) &'s AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// Waits until `condition` holds; panics with `what` when that takes too long.
