@@ -156,6 +156,7 @@ impl Shared {
     }
 
     pub(super) fn set_whole(&self, is_whole: bool) {
+        // Release, with the Acquire of `is_whole`.
         self.is_whole.store(is_whole, Ordering::Release);
     }
 
